@@ -1,0 +1,27 @@
+# shellcheck shell=bash
+# Messages and errors. Sourced; stdout stays free for results.
+
+# error: subject: problem (hint), exit 1
+die() {
+  local subject="$1" problem="$2" hint="${3:-}"
+  printf 'error: %s: %s%s\n' "$subject" "$problem" "${hint:+ ($hint)}" >&2
+  exit 1
+}
+
+# The same for wrong arguments, exit 2
+usage_error() {
+  local subject="$1" problem="$2" hint="${3:-"see --help"}"
+  printf 'error: %s: %s (%s)\n' "$subject" "$problem" "$hint" >&2
+  exit 2
+}
+
+# A line for the person who watches, unless --quiet was given.
+log() {
+  [[ "${QUIET:-0}" == 1 ]] || printf '%s\n' "$*" >&2
+}
+
+require_command() {
+  local name="$1" package="$2"
+  command -v -- "$name" >/dev/null 2>&1 ||
+    die "$name" 'not installed' "apt-get install $package"
+}

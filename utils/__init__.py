@@ -1,0 +1,1 @@
+"""The steps between a checkpoint and a tested Triton image; see docs/architecture.md."""

@@ -1,0 +1,45 @@
+"""Output folders that are there whole or not at all, and a cache made of them."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def make_folder(target: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` write into a draft beside `target`, then rename it: one step, or nothing.
+
+    `target` must not exist or be an empty folder.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        fill(draft)
+        draft.chmod(0o755)
+        draft.replace(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def cached_folder(cache: Path, key: str, fill: Callable[[Path], object]) -> Path:
+    """The folder `cache/key`, filled by `fill` if it is not there yet."""
+    entry = cache / key
+    if not entry.is_dir():
+        try:
+            make_folder(entry, fill)
+        except OSError:
+            # Another run with the same ingredients was first: its result is as good.
+            if not entry.is_dir():
+                raise
+    return entry
+
+
+def cache_key(ingredients: Mapping[str, Any]) -> str:
+    """Digest of JSON-serialisable ingredients and of this package's own source files."""
+    digest = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]

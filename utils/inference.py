@@ -1,0 +1,79 @@
+"""Asking a served classifier over HTTP or gRPC, with NVIDIA's client."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as grpc_client
+import tritonclient.http as http_client
+from tritonclient.utils import InferenceServerException
+
+from utils.errors import UserError, first_line
+
+CLIENTS: dict[str, Any] = {"http": http_client, "grpc": grpc_client}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One text's answer: the prediction, all labels by falling score, and the scores."""
+
+    predict: str
+    labels: list[str]
+    scores: list[float]
+
+
+class Server:
+    """A running server at HOST:PORT, spoken to over one protocol ("http" or "grpc")."""
+
+    def __init__(self, protocol: str, address: str) -> None:
+        self.protocol = protocol
+        self.address = address.removeprefix(f"{protocol}://")
+        self._module = CLIENTS[protocol]
+        self._client = self._module.InferenceServerClient(self.address)
+
+    def ready(self, model: str) -> bool:
+        """Whether server and model are ready; False also while nothing listens."""
+        try:
+            return bool(self._client.is_server_ready() and self._client.is_model_ready(model))
+        except (InferenceServerException, OSError):
+            return False
+
+    def max_batch_size(self, model: str) -> int:
+        """Most texts in one request."""
+        config = self._ask(lambda: self._client.get_model_config(model))
+        if self.protocol == "grpc":
+            return int(config.config.max_batch_size)
+        return int(config["max_batch_size"])
+
+    def classify(self, model: str, texts: Sequence[str]) -> list[Prediction]:
+        """Answers to one request of at most `max_batch_size` texts, in their order.
+
+        Raises:
+            UserError: nothing answers at the address, or the server refused; in its own words.
+        """
+        text_input = self._module.InferInput("text_input", [len(texts), 1], "BYTES")
+        text_input.set_data_from_numpy(
+            np.array([[text.encode("utf-8")] for text in texts], dtype=object)
+        )
+        result = self._ask(lambda: self._client.infer(model, [text_input]))
+        rows = zip(
+            result.as_numpy("predicts"),
+            result.as_numpy("labels"),
+            result.as_numpy("scores"),
+            strict=True,
+        )
+        return [
+            Prediction(
+                predict[0].decode("utf-8"),
+                [label.decode("utf-8") for label in labels],
+                [float(score) for score in scores],
+            )
+            for predict, labels, scores in rows
+        ]
+
+    def _ask(self, call: Any) -> Any:
+        try:
+            return call()
+        except (InferenceServerException, OSError) as error:
+            raise UserError(f"{self.protocol}://{self.address}", first_line(error)) from error

@@ -1,0 +1,170 @@
+"""Exporters: from a transformers model to model.onnx.
+
+`torchscript` with plain ("eager") attention comes first because its graphs run fastest in ONNX
+Runtime and take a fifth of the time to export (benchmarks/results/export.json); `dynamo` takes
+what the tracer cannot.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from utils.artifacts import GRAPH_FILE, WEIGHTS_FILE
+from utils.checkpoint import Classifier
+from utils.errors import UserError, first_line
+
+# Newest opset of the tracing exporter; every ONNX Runtime since 1.12 reads it.
+TORCHSCRIPT_OPSET = 17
+DYNAMO_OPSET = 20
+
+# Protobuf cannot hold more than 2 GiB; above this the weights go to a file of their own.
+LARGEST_SINGLE_FILE = 2_000_000_000
+
+# Two texts of unequal length, so that the traced graph has seen padding.
+TRACED_TEXTS = ["a text to trace the graph with", "short"]
+
+
+class _Logits(torch.nn.Module):
+    """The model as a function of positional tensors, which is what exporters understand."""
+
+    def __init__(self, model: Any, names: list[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.names = names
+
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(
+            **dict(zip(self.names, tensors, strict=True)), return_dict=True
+        ).logits
+        return logits
+
+
+def export_torchscript(classifier: Classifier, folder: Path) -> None:
+    """Trace the model with torch.onnx's TorchScript exporter."""
+    inputs = classifier.encode(TRACED_TEXTS)
+    names = list(inputs)
+    torch.onnx.export(
+        _Logits(classifier.model, names).eval(),
+        tuple(inputs.values()),
+        str(folder / GRAPH_FILE),
+        dynamo=False,
+        input_names=names,
+        output_names=["logits"],
+        dynamic_axes={name: {0: "batch", 1: "tokens"} for name in names}
+        | {"logits": {0: "batch"}},
+        opset_version=TORCHSCRIPT_OPSET,
+    )
+
+
+def export_dynamo(classifier: Classifier, folder: Path) -> None:
+    """Export the model with torch.export and torch.onnx's dynamo exporter."""
+    inputs = classifier.encode(TRACED_TEXTS)
+    names = list(inputs)
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    tokens = torch.export.Dim("tokens", min=2, max=classifier.max_length)
+    program = torch.onnx.export(
+        _Logits(classifier.model, names).eval(),
+        tuple(inputs.values()),
+        dynamo=True,
+        input_names=names,
+        output_names=["logits"],
+        dynamic_shapes=(tuple({0: batch, 1: tokens} for _ in names),),
+        opset_version=DYNAMO_OPSET,
+        verbose=False,
+    )
+    assert program is not None
+    program.save(str(folder / GRAPH_FILE), external_data=True)
+
+
+def export_optimum(classifier: Classifier, folder: Path) -> None:
+    """Export with Hugging Face's optimum-onnx (requirements-optimum.txt)."""
+    try:
+        from optimum.exporters.onnx import onnx_export_from_model
+    except ImportError as error:
+        raise UserError(
+            "--exporter optimum",
+            "optimum-onnx is not installed",
+            "it needs an environment of its own: pip install -r requirements-optimum.txt",
+        ) from error
+    onnx_export_from_model(
+        classifier.model,
+        output=folder,
+        task="text-classification",
+        do_validation=False,
+        no_post_process=True,
+    )
+
+
+EXPORTERS: dict[str, Callable[[Classifier, Path], None]] = {
+    "torchscript": export_torchscript,
+    "dynamo": export_dynamo,
+    "optimum": export_optimum,
+}
+
+# What `auto` tries, in this order.
+AUTOMATIC = ("torchscript", "dynamo")
+
+
+def export_onnx(classifier: Classifier, folder: Path, exporter: str) -> None:
+    """Write model.onnx, and model.onnx.data beside it when the weights exceed 2 GB, to `folder`.
+
+    Args:
+        classifier: a loaded checkpoint.
+        folder: an empty folder.
+        exporter: a key of EXPORTERS.
+
+    Raises:
+        UserError: the exporter failed; the reason is in the message.
+    """
+    try:
+        with _silenced():
+            EXPORTERS[exporter](classifier, folder)
+        # The tracing exporter leaves the module in training mode.
+        classifier.model.eval()
+        _gather_weights(folder)
+        onnx.checker.check_model(str(folder / GRAPH_FILE))
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"exporter {exporter}", f"failed: {first_line(error)}") from error
+
+
+def _gather_weights(folder: Path) -> None:
+    """Leave model.onnx alone, or model.onnx and one weights file, whatever the exporter wrote."""
+    graph_file = folder / GRAPH_FILE
+    others = [path for path in folder.iterdir() if path != graph_file]
+    if not others:
+        return
+    model = onnx.load(str(graph_file))
+    for path in [*others, graph_file]:
+        path.unlink()
+    total = sum(_bytes(tensor) for tensor in model.graph.initializer)
+    onnx.save_model(
+        model,
+        str(graph_file),
+        save_as_external_data=total > LARGEST_SINGLE_FILE,
+        all_tensors_to_one_file=True,
+        location=WEIGHTS_FILE,
+    )
+
+
+def _bytes(tensor: onnx.TensorProto) -> int:
+    """Bytes of an initializer's raw data."""
+    return len(tensor.raw_data)
+
+
+@contextlib.contextmanager
+def _silenced() -> Any:
+    """Exporters talk of passes and missing torchvision operators; users need neither."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Print the variables of the template repository for a converted model, as shell assignments.
+
+    set -a; . <(utils/template_variables.py build/model cls_model 4); set +a
+    ./process_template.sh model_repository build/repository
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import onnx
+
+from utils.artifacts import GRAPH_FILE, Settings, read_settings
+from utils.errors import UserError, run_command
+
+TRITON_TYPES = {
+    onnx.TensorProto.INT32: "TYPE_INT32",
+    onnx.TensorProto.INT64: "TYPE_INT64",
+    onnx.TensorProto.FLOAT: "TYPE_FP32",
+}
+
+# Enough tokens to touch every kernel, few enough not to slow the start.
+WARMUP_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A graph input or output: Triton's type name, dims without the batch dimension."""
+
+    name: str
+    data_type: str
+    dims: tuple[int, ...]
+
+    def config(self) -> str:
+        """As an item of a config.pbtxt `input` or `output` list."""
+        return f'{{ name: "{self.name}" data_type: {self.data_type} dims: [ {_list(self.dims)} ] }}'
+
+    def warmup(self) -> str:
+        """As an item of `model_warmup.inputs`; zeros are a valid token id in every vocabulary."""
+        dims = [WARMUP_TOKENS if size == -1 else size for size in self.dims]
+        return (
+            f'inputs {{ key: "{self.name}" value {{ data_type: {self.data_type}'
+            f" dims: [ {_list(dims)} ] zero_data: true }} }}"
+        )
+
+    def mapping(self, kind: str) -> str:
+        """As a line of an ensemble step, under its own name."""
+        return f'{kind} {{ key: "{self.name}" value: "{self.name}" }}'
+
+
+def graph_tensors(graph_file: Path) -> tuple[list[Tensor], list[Tensor]]:
+    """Inputs and outputs of an ONNX file.
+
+    Raises:
+        UserError: the file cannot be read as ONNX, or a tensor has a type that is not served.
+    """
+    try:
+        graph = onnx.load(str(graph_file), load_external_data=False).graph
+    except FileNotFoundError as error:
+        raise UserError(graph_file, "no such file") from error
+    except Exception as error:
+        raise UserError(graph_file, "not an ONNX file") from error
+    inputs = [_tensor(value, graph_file) for value in graph.input]
+    return inputs, [_tensor(value, graph_file) for value in graph.output]
+
+
+def template_variables(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    settings: Settings,
+    model_name: str,
+    max_batch_size: int,
+) -> dict[str, str]:
+    """All variables of the template, by name."""
+    logits = outputs[0]
+    return {
+        "MODEL_NAME": model_name,
+        "MAX_BATCH_SIZE": str(max_batch_size),
+        "CLASS_COUNT": str(settings.classes),
+        "FUNCTION": settings.function,
+        "TOKEN_TENSORS": ",\n  ".join(tensor.config() for tensor in inputs),
+        "TOKEN_OUTPUT_MAP": "\n      ".join(tensor.mapping("output_map") for tensor in inputs),
+        "TOKEN_INPUT_MAP": "\n      ".join(tensor.mapping("input_map") for tensor in inputs),
+        "LOGITS_NAME": logits.name,
+        "LOGITS_TENSOR": logits.config(),
+        "WARMUP_INPUTS": "\n    ".join(tensor.warmup() for tensor in inputs),
+    }
+
+
+def _tensor(value: onnx.ValueInfoProto, subject: Path) -> Tensor:
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in TRITON_TYPES:
+        name = onnx.TensorProto.DataType.Name(tensor.elem_type)
+        raise UserError(subject, f"tensor {value.name} has type {name}, which is not served")
+    sizes = [item.dim_value if item.HasField("dim_value") else -1 for item in tensor.shape.dim]
+    return Tensor(value.name, TRITON_TYPES[tensor.elem_type], tuple(sizes[1:]))
+
+
+def _list(sizes: Sequence[int]) -> str:
+    return ", ".join(str(size) for size in sizes)
+
+
+def main() -> None:
+    """Print NAME='value' lines for the shell."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("artifacts", type=Path, help="folder that convert_to_onnx.py wrote")
+    parser.add_argument("model_name", help="name of the ensemble")
+    parser.add_argument("max_batch_size", type=int)
+    arguments = parser.parse_args()
+    inputs, outputs = graph_tensors(arguments.artifacts / GRAPH_FILE)
+    settings = read_settings(arguments.artifacts)
+    variables = template_variables(
+        inputs, outputs, settings, arguments.model_name, arguments.max_batch_size
+    )
+    for name, value in variables.items():
+        print(f"{name}={shlex.quote(value)}")
+
+
+if __name__ == "__main__":
+    run_command(main)
