@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Renders a template folder: every *.template file goes through envsubst, the rest is copied.
 set -Eeuo pipefail
+# shellcheck source=lib/log.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/log.sh"
 
 # The variables that templates may name. Each must be set and not empty.
 readonly VARIABLES=(
@@ -21,12 +23,13 @@ readonly ENSEMBLE_FOLDER='ensemble_model'
 
 usage() {
   cat <<EOF
-Usage: process_template.sh SOURCE_DIR TARGET_DIR
+Usage: process_template.sh [--variables FILE] SOURCE_DIR TARGET_DIR
 
 Copies SOURCE_DIR to TARGET_DIR, which must not exist or be empty, and renders
 its *.template files with these environment variables:
   ${VARIABLES[*]}
-utils/template_variables.py prints their values for a converted model.
+FILE holds their assignments for the shell, as utils/template_variables.py
+writes them for a converted model; without it they come from the environment.
 SOURCE_DIR is never written to.
 EOF
 }
@@ -53,6 +56,7 @@ check_template() {
   done < <(used_variables "$file")
 
   local stray
+  # shellcheck disable=SC2016
   stray="$(sed -E 's/\$(\{[A-Za-z_][A-Za-z0-9_]*\}|[A-Za-z_][A-Za-z0-9_]*)//g' "$file" |
     grep -n -m 1 -F '$' || true)"
   [[ -z "$stray" ]] || die "$file:${stray%%:*}" "a \$ that belongs to no variable: ${stray#*:}"
@@ -79,6 +83,14 @@ main() {
       usage
       return 0
       ;;
+    --variables)
+      [[ $# -ge 2 && -f "$2" ]] || die "${2:---variables}" 'no such file'
+      set -a
+      # shellcheck source=/dev/null
+      source "$2"
+      set +a
+      shift 2
+      ;;
   esac
   [[ $# -eq 2 ]] || usage_error 'process_template.sh' "takes SOURCE_DIR and TARGET_DIR, got $# arguments"
   local source="$1" target="$2" file
@@ -94,8 +106,6 @@ main() {
   render "$source" "$target"
 }
 
-# shellcheck source=lib/log.sh
-source "$(dirname "${BASH_SOURCE[0]}")/lib/log.sh"
 if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then
   main "$@"
 fi

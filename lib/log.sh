@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Messages and errors. Sourced; stdout stays free for results.
+# Messages, errors and steps. Sourced; stdout stays free for results.
 
 # error: subject: problem (hint), exit 1
 die() {
@@ -15,7 +15,7 @@ usage_error() {
   exit 2
 }
 
-# A line for the person who watches, unless --quiet was given.
+# A line for the person who watches, unless --quiet was given
 log() {
   [[ "${QUIET:-0}" == 1 ]] || printf '%s\n' "$*" >&2
 }
@@ -24,4 +24,23 @@ require_command() {
   local name="$1" package="$2"
   command -v -- "$name" >/dev/null 2>&1 ||
     die "$name" 'not installed' "apt-get install $package"
+}
+
+# The folder that everything here lies in
+repository_root() {
+  cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd
+}
+
+# Prints the Python of make setup, or what PYTHON names
+find_python() {
+  local python
+  python="${PYTHON:-"$(repository_root)/.venv/bin/python"}"
+  command -v -- "$python" || die "$python" 'not found' 'run make setup first'
+}
+
+# The first line of a log that starts with error:, else its last line, without "error: "
+reason_in() {
+  local log_file="$1" line
+  line="$(grep -m 1 '^error: ' "$log_file" || grep -v '^[[:space:]]*$' "$log_file" | tail -n 1)"
+  printf '%s\n' "${line#error: }"
 }

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from utils.errors import UserError
 
@@ -82,7 +83,7 @@ def read_reference(path: Path) -> list[Answer]:
     return [Answer(**item) for item in _read(path)]
 
 
-def _read(path: Path) -> object:
+def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

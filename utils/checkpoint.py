@@ -105,8 +105,9 @@ def _load_model(folder: Path) -> Any:
     if report["missing_keys"]:
         names = ", ".join(sorted(report["missing_keys"])[:3])
         raise UserError(
-            folder, f"not a fine-tuned sequence classifier: no weights for {names}",
-            "fine-tune it first"
+            folder,
+            f"not a fine-tuned sequence classifier: no weights for {names}",
+            "fine-tune it first",
         )
     if report["mismatched_keys"]:
         raise UserError(folder, f"weights and config.json disagree: {report['mismatched_keys']}")
@@ -119,7 +120,9 @@ def _load_tokenizer(folder: Path) -> Any:
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:
-        raise UserError(folder, f"not a tokenizer that can be loaded: {first_line(error)}") from error
+        raise UserError(
+            folder, f"not a tokenizer that can be loaded: {first_line(error)}"
+        ) from error
     if not tokenizer.is_fast:
         raise UserError(
             folder,
@@ -143,7 +146,10 @@ def _longest(model: Any, tokenizer: Any) -> int:
 def _first_position(model: Any) -> int:
     """Rows of the position table that no token uses: RoBERTa's kind counts from padding_idx + 1."""
     for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+        if (
+            name.endswith("position_embeddings")
+            and getattr(module, "padding_idx", None) is not None
+        ):
             return int(module.padding_idx) + 1
     return 0
 

@@ -7,6 +7,7 @@ here, so that an image build needs neither network nor pip. Prints the folder.
 
 import argparse
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -35,8 +36,14 @@ IMAGE_PYTHON_VERSION = "3.11"
 IMAGE_PYTHON = Path("/usr/bin/python3.11")
 
 # Test suites and command line tools, of no use to a server.
-SUPERFLUOUS = ("numpy/**/tests", "numpy/f2py", "onnxruntime/tools", "onnxruntime/quantization",
-               "onnxruntime/transformers", "bin")
+SUPERFLUOUS = (
+    "numpy/**/tests",
+    "numpy/f2py",
+    "onnxruntime/tools",
+    "onnxruntime/quantization",
+    "onnxruntime/transformers",
+    "bin",
+)
 
 
 def lay_out(target: Path, wheels: Path, python_version: str, python: Path) -> None:
@@ -49,8 +56,15 @@ def lay_out(target: Path, wheels: Path, python_version: str, python: Path) -> No
         python: the interpreter of that version where the server will run.
     """
     site_packages = target / "python" / "lib" / f"python{python_version}" / "site-packages"
-    _pip("install", "--quiet", "--no-index", f"--find-links={wheels}", "--no-compile",
-         f"--target={site_packages}", *_selection(python_version))
+    _pip(
+        "install",
+        "--quiet",
+        "--no-index",
+        f"--find-links={wheels}",
+        "--no-compile",
+        f"--target={site_packages}",
+        *_selection(python_version),
+    )
     for pattern in SUPERFLUOUS:
         for path in site_packages.glob(pattern):
             shutil.rmtree(path)
@@ -75,8 +89,12 @@ def lay_out(target: Path, wheels: Path, python_version: str, python: Path) -> No
         path.unlink()
 
     for source, destination in OWN_FILES.items():
-        shutil.copytree(ROOT / source, target / destination, dirs_exist_ok=True,
-                        ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / source,
+            target / destination,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
     for path in (target / "bin").iterdir():
         path.chmod(0o755)
     (target / "backends" / "python" / stub.name).chmod(0o755)
@@ -115,9 +133,7 @@ def _cached_tree(cache: Path, version: str, python: Path, libpython: Path | None
         wheels = cached_folder(
             cache / "wheels",
             _digest([file_digest(LOCK_FILE), version]),
-            lambda folder: _pip(
-                "download", "--quiet", f"--dest={folder}", *_selection(version)
-            ),
+            lambda folder: _pip("download", "--quiet", f"--dest={folder}", *_selection(version)),
         )
         lay_out(target, wheels, version, python)
         if libpython:
@@ -132,10 +148,15 @@ def _digest(parts: list[str]) -> str:
 
 def _selection(python_version: str) -> list[str]:
     return [
-        "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp",
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--implementation=cp",
         f"--python-version={python_version}",
-        *(f"--platform={platform}_{sysconfig.get_platform().rpartition('-')[2]}"
-          for platform in PLATFORMS),
+        *(
+            f"--platform={platform}_{sysconfig.get_platform().rpartition('-')[2]}"
+            for platform in PLATFORMS
+        ),
         f"--requirement={LOCK_FILE}",
     ]
 
@@ -159,9 +180,14 @@ def _libpython(version: str) -> Path:
     for folder in (sysconfig.get_config_var("LIBDIR"), "/usr/lib/x86_64-linux-gnu", "/usr/lib64"):
         if folder and (Path(folder) / name).is_file():
             return Path(folder) / name
-    raise UserError(
-        "embedded server", f"{name} not found", f"apt-get install libpython{version}"
-    )
+    raise UserError("embedded server", f"{name} not found", f"apt-get install libpython{version}")
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def main() -> None:
@@ -171,9 +197,14 @@ def main() -> None:
     )
     parser.add_argument("--for", dest="place", choices=("host", "image"), default="host")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache", help="default: .cache")
+    parser.add_argument("--copy-to", type=Path, help="copy the tree to this new folder")
     arguments = parser.parse_args()
     make = server_for_host if arguments.place == "host" else server_for_image
-    print(make(arguments.cache.absolute()))
+    tree = make(arguments.cache.absolute())
+    if arguments.copy_to:
+        # Links where the file system can: the tree is large and nobody writes to it.
+        shutil.copytree(tree, arguments.copy_to, symlinks=True, copy_function=_link_or_copy)
+    print(arguments.copy_to or tree)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as grpc_client
 import tritonclient.http as http_client
+from geventhttpclient.response import HTTPParseError
 from tritonclient.utils import InferenceServerException
 
 from utils.errors import UserError, first_line
+
+# geventhttpclient's own error for a connection closed early has no relation to OSError.
+FAILURES = (InferenceServerException, OSError, HTTPParseError)
 
 CLIENTS: dict[str, Any] = {"http": http_client, "grpc": grpc_client}
 
@@ -36,7 +40,7 @@ class Server:
         """Whether server and model are ready; False also while nothing listens."""
         try:
             return bool(self._client.is_server_ready() and self._client.is_model_ready(model))
-        except (InferenceServerException, OSError):
+        except FAILURES:
             return False
 
     def max_batch_size(self, model: str) -> int:
@@ -75,5 +79,5 @@ class Server:
     def _ask(self, call: Any) -> Any:
         try:
             return call()
-        except (InferenceServerException, OSError) as error:
+        except FAILURES as error:
             raise UserError(f"{self.protocol}://{self.address}", first_line(error)) from error

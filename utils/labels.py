@@ -45,7 +45,9 @@ def parse_labels(data: Any, subject: str | Path) -> dict[int, str]:
     missing = sorted(set(range(len(pairs))) - labels.keys())
     if missing or len(labels) != len(pairs):
         wrong = f"no label for class {missing[0]}" if missing else "two labels for one class"
-        raise UserError(subject, wrong, f"{len(pairs)} labels need the indices 0 to {len(pairs) - 1}")
+        raise UserError(
+            subject, wrong, f"{len(pairs)} labels need the indices 0 to {len(pairs) - 1}"
+        )
     return labels
 
 
@@ -61,5 +63,9 @@ def check_class_count(labels: dict[int, str], classes: int, subject: str | Path)
 
 def dump_labels(labels: dict[int, str]) -> str:
     """The text of an id2label file."""
-    return json.dumps({str(index): text for index, text in labels.items()}, ensure_ascii=False,
-                      indent=2) + "\n"
+    return (
+        json.dumps(
+            {str(index): text for index, text in labels.items()}, ensure_ascii=False, indent=2
+        )
+        + "\n"
+    )

@@ -31,7 +31,7 @@ LARGEST_SINGLE_FILE = 2_000_000_000
 TRACED_TEXTS = ["a text to trace the graph with", "short"]
 
 
-class _Logits(torch.nn.Module):
+class _Logits(torch.nn.Module):  # type: ignore[misc]
     """The model as a function of positional tensors, which is what exporters understand."""
 
     def __init__(self, model: Any, names: list[str]) -> None:
@@ -57,8 +57,7 @@ def export_torchscript(classifier: Classifier, folder: Path) -> None:
         dynamo=False,
         input_names=names,
         output_names=["logits"],
-        dynamic_axes={name: {0: "batch", 1: "tokens"} for name in names}
-        | {"logits": {0: "batch"}},
+        dynamic_axes={name: {0: "batch", 1: "tokens"} for name in names} | {"logits": {0: "batch"}},
         opset_version=TORCHSCRIPT_OPSET,
     )
 
@@ -79,7 +78,6 @@ def export_dynamo(classifier: Classifier, folder: Path) -> None:
         opset_version=DYNAMO_OPSET,
         verbose=False,
     )
-    assert program is not None
     program.save(str(folder / GRAPH_FILE), external_data=True)
 
 

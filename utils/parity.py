@@ -8,6 +8,7 @@ from pathlib import Path
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime as ort
 import torch
 from tokenizers import Encoding, Tokenizer
@@ -16,6 +17,9 @@ from transformers import pipeline
 from utils.artifacts import GRAPH_FILE, Answer
 from utils.checkpoint import Classifier
 from utils.errors import UserError
+
+# [texts, classes]
+Logits = npt.NDArray[np.float32]
 
 LOGIT_TOLERANCE = 1e-4
 PADDED_BATCH = 4
@@ -108,7 +112,7 @@ def _session(graph_file: Path) -> ort.InferenceSession:
     return session
 
 
-def _logits(session: ort.InferenceSession, encodings: list[Encoding]) -> np.ndarray:
+def _logits(session: ort.InferenceSession, encodings: list[Encoding]) -> Logits:
     feeds = {
         item.name: np.array(
             [getattr(encoding, ENCODING_ATTRIBUTES[item.name]) for encoding in encodings],
@@ -116,12 +120,12 @@ def _logits(session: ort.InferenceSession, encodings: list[Encoding]) -> np.ndar
         )
         for item in session.get_inputs()
     }
-    logits: np.ndarray = session.run(None, feeds)[0]
+    logits: Logits = session.run(None, feeds)[0]
     return logits
 
 
-def _original_logits(classifier: Classifier, text: str) -> np.ndarray:
+def _original_logits(classifier: Classifier, text: str) -> Logits:
     with torch.inference_mode():
         output = classifier.model(**classifier.encode([text]))
-    logits: np.ndarray = output.logits.float().numpy()
+    logits: Logits = output.logits.float().numpy()
     return logits

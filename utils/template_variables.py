@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Print the variables of the template repository for a converted model, as shell assignments.
 
-    set -a; . <(utils/template_variables.py build/model cls_model 4); set +a
-    ./process_template.sh model_repository build/repository
+utils/template_variables.py --output variables.env build/model cls_model 4
+./process_template.sh --variables variables.env model_repository build/repository
 """
 
 import argparse
@@ -115,14 +115,18 @@ def main() -> None:
     parser.add_argument("artifacts", type=Path, help="folder that convert_to_onnx.py wrote")
     parser.add_argument("model_name", help="name of the ensemble")
     parser.add_argument("max_batch_size", type=int)
+    parser.add_argument("-o", "--output", type=Path, help="write here instead of stdout")
     arguments = parser.parse_args()
     inputs, outputs = graph_tensors(arguments.artifacts / GRAPH_FILE)
     settings = read_settings(arguments.artifacts)
     variables = template_variables(
         inputs, outputs, settings, arguments.model_name, arguments.max_batch_size
     )
-    for name, value in variables.items():
-        print(f"{name}={shlex.quote(value)}")
+    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+    if arguments.output:
+        arguments.output.write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One self-contained tokenizer.json: vocabulary, truncation and padding as the checkpoint has them."""
+"""One self-contained tokenizer.json: vocabulary, truncation and padding of the checkpoint."""
 
 from collections.abc import Sequence
 from pathlib import Path

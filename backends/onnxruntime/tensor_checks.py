@@ -48,8 +48,10 @@ def check_tensors(
             f" ({_names(inputs)})"
         )
     batched = int(config.get("max_batch_size", 0)) > 0
-    for kind, section, tensors in (("input", configured, inputs),
-                                   ("output", config.get("output", []), outputs)):
+    for kind, section, tensors in (
+        ("input", configured, inputs),
+        ("output", config.get("output", []), outputs),
+    ):
         graph = {tensor.name: tensor for tensor in tensors}
         for entry in section:
             if entry["name"] not in graph:
@@ -72,7 +74,8 @@ def _check_tensor(kind: str, entry: Mapping[str, Any], tensor: GraphTensor, batc
     actual = [size if isinstance(size, int) else -1 for size in tensor.shape]
     if batched and (not actual or actual[0] != -1):
         raise ValueError(
-            f"{kind} '{tensor.name}': batching needs a first dimension of -1, the model has {actual}"
+            f"{kind} '{tensor.name}': batching needs a first dimension of -1,"
+            f" the model has {actual}"
         )
     fits = len(actual) == len(expected) and all(
         size in (-1, wanted) for size, wanted in zip(actual, expected, strict=True)

@@ -1,0 +1,53 @@
+# Every target does its own set-up.
+.PHONY: help setup setup-dev setup-optimum demo test lint test-unit test-shell test-server \
+  test-image bench-build bench-export lock format clean
+
+PYTHON_IN_VENV := .venv/bin/python
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: ## Virtual environment and system packages for building images
+	@scripts/setup.sh
+
+setup-dev: ## The same and what the tests need
+	@scripts/setup.sh --dev
+
+setup-optimum: ## A second environment for --exporter optimum
+	@scripts/setup.sh --optimum
+
+demo: setup ## Train a small classifier, build its image, ask it
+	@scripts/with_docker.sh scripts/demo.sh
+
+test: setup-dev ## All tests, lint first
+	@scripts/test.sh
+
+lint: setup-dev ## shellcheck, shfmt, ruff, mypy, hadolint
+	@scripts/test.sh lint
+
+test-unit: setup-dev ## Python tests without a server
+	@scripts/test.sh unit
+
+test-shell: setup-dev ## Shell tests with stub executables
+	@scripts/test.sh shell
+
+test-server: setup-dev ## Tests on the real tritonserver
+	@scripts/test.sh server
+
+test-image: setup-dev ## Tests on real images
+	@scripts/test.sh image
+
+bench-build: setup ## Size, ready time and build times, into benchmarks/results and the README
+	@scripts/with_docker.sh $(PYTHON_IN_VENV) benchmarks/build.py
+
+bench-export: setup ## Exporters and attention implementations, into benchmarks/results
+	@$(PYTHON_IN_VENV) benchmarks/export.py
+
+lock: setup-dev ## Renew the hashes in requirements-server.txt
+	@scripts/lock.sh
+
+format: setup-dev ## Format shell and Python
+	@scripts/test.sh format
+
+clean: ## Remove build outputs
+	@./cleanup.sh

@@ -1,0 +1,125 @@
+# shellcheck shell=bash
+# One way to use docker, podman and buildah. Sourced after lib/log.sh; ENGINE names the engine.
+
+readonly ENGINES=(docker podman buildah)
+
+# Prints the engine to use: the wanted one, or the first that answers.
+find_engine() {
+  local wanted="$1" engine
+  if [[ -n "$wanted" ]]; then
+    engine_answers "$wanted" ||
+      die "$wanted" 'does not answer' "is it installed, its daemon started, and may $(id -un) use it?"
+    printf '%s\n' "$wanted"
+    return 0
+  fi
+  for engine in "${ENGINES[@]}"; do
+    if engine_answers "$engine"; then
+      printf '%s\n' "$engine"
+      return 0
+    fi
+  done
+  die 'container engine' "none of ${ENGINES[*]} answers" \
+    'apt-get install docker.io and start dockerd, or use --no-image'
+}
+
+engine_answers() {
+  case "$1" in
+    docker) timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1 ;;
+    podman) timeout 10 podman info >/dev/null 2>&1 ;;
+    buildah) timeout 10 buildah images --quiet >/dev/null 2>&1 ;;
+  esac
+}
+
+engine_has_image() {
+  local reference="$1"
+  # shellcheck disable=SC2153
+  case "$ENGINE" in
+    docker) docker image inspect "$reference" >/dev/null 2>&1 ;;
+    podman | buildah) "$ENGINE" inspect --type image "$reference" >/dev/null 2>&1 ;;
+  esac
+}
+
+engine_pull() {
+  timeout "${PULL_TIMEOUT_SECONDS:-120}" "$ENGINE" pull "$1" >&2
+}
+
+# engine_import TAR_FILE REFERENCE PATH_VARIABLE
+engine_import() {
+  local tar_file="$1" reference="$2" path_variable="$3" container
+  case "$ENGINE" in
+    docker | podman)
+      "$ENGINE" import --change "ENV PATH=$path_variable" "$tar_file" "$reference" >&2
+      ;;
+    buildah)
+      container="$(buildah from scratch)"
+      buildah add "$container" "$tar_file" / >&2
+      buildah config --env "PATH=$path_variable" "$container"
+      buildah commit --rm "$container" "$reference" >&2
+      ;;
+  esac
+}
+
+# engine_build CONTEXT REFERENCE [BUILD_OPTION ...]
+engine_build() {
+  local context="$1" reference="$2"
+  shift 2
+  case "$ENGINE" in
+    docker) DOCKER_BUILDKIT="$(docker_has_buildkit)" docker build --tag "$reference" "$@" "$context" >&2 ;;
+    # HEALTHCHECK is not part of the OCI format.
+    podman | buildah) "$ENGINE" build --format docker --layers --tag "$reference" "$@" "$context" >&2 ;;
+  esac
+}
+
+# 1 where BuildKit needs nothing more: in the client since 23.0 it is the buildx plug-in's.
+docker_has_buildkit() {
+  local version
+  version="$(docker version --format '{{.Client.Version}}')"
+  if [[ "${version%%.*}" -lt 23 ]] || docker buildx version >/dev/null 2>&1; then
+    printf '1'
+  else
+    printf '0'
+  fi
+}
+
+engine_tag() {
+  "$ENGINE" tag "$1" "$2"
+}
+
+# Takes the tag off, and deletes the image when that was its last.
+engine_untag() {
+  case "$ENGINE" in
+    docker | podman) "$ENGINE" rmi "$1" >/dev/null 2>&1 ;;
+    buildah) buildah rmi "$1" >/dev/null 2>&1 ;;
+  esac
+}
+
+# engine_run_gated NAME IMAGE HTTP_PORT GRPC_PORT: runs the image in the foreground until it stops,
+# published on 127.0.0.1 only.
+engine_run_gated() {
+  local name="$1" image="$2" http_port="$3" grpc_port="$4"
+  local publish=(--publish "127.0.0.1:$http_port:8000" --publish "127.0.0.1:$grpc_port:8001")
+  case "$ENGINE" in
+    docker) exec docker run --rm --name "$name" "${publish[@]}" "$image" ;;
+    # Without systemd podman cannot run health checks; without CAP_SYS_RESOURCE it cannot raise
+    # limits to its defaults.
+    podman)
+      exec podman run --rm --name "$name" --no-healthcheck \
+        --ulimit nofile=1000:1000 --ulimit nproc=1000:1000 "${publish[@]}" "$image"
+      ;;
+    buildah)
+      buildah from --name "$name" --pull-never "$image" >/dev/null
+      exec buildah run --isolation chroot "$name" -- tini -- /opt/tritonserver/bin/serve \
+        --http-address=127.0.0.1 --http-port="$http_port" \
+        --grpc-address=127.0.0.1 --grpc-port="$grpc_port" --allow-metrics=false
+      ;;
+  esac
+}
+
+# Ends and removes what engine_run_gated started.
+engine_remove_container() {
+  local name="$1"
+  case "$ENGINE" in
+    docker | podman) "$ENGINE" rm --force "$name" >/dev/null 2>&1 ;;
+    buildah) buildah rm "$name" >/dev/null 2>&1 ;;
+  esac
+}

@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# Steps of a build: each runs one command, shows its name and seconds on stderr, and on failure
+# ends the script with the command's own error line. Sourced after lib/log.sh.
+#
+# DRY_RUN=1 prints the commands on stdout instead; QUIET=1 shows only errors; LOG_FILE takes what
+# the commands write to stderr.
+
+STEP_NUMBER=0
+STEP_COUNT="${STEP_COUNT:-0}"
+
+# step NAME COMMAND [ARGUMENT ...]
+step() {
+  local name="$1"
+  shift
+  if [[ "$DRY_RUN" == 1 ]]; then
+    print_quoted "$@"
+    return 0
+  fi
+  STEP_NUMBER=$((STEP_NUMBER + 1))
+  local started="$EPOCHREALTIME" status=0 label
+  label="$(printf '[%d/%d] %s' "$STEP_NUMBER" "$STEP_COUNT" "$name")"
+  printf '\n== %s\n' "$label" >>"$LOG_FILE"
+
+  # With the parent gone nobody would wait for the command or clean up after it.
+  local guarded=("$@")
+  command -v setpriv >/dev/null && guarded=(setpriv --pdeathsig TERM "$@")
+  "${guarded[@]}" >>"$LOG_FILE" 2>"$LOG_FILE.step" &
+  STEP_PID=$!
+  show_progress "$STEP_PID" "$label" "$started"
+  wait "$STEP_PID" || status=$?
+  STEP_PID=''
+  cat "$LOG_FILE.step" >>"$LOG_FILE"
+  if [[ "$status" -ne 0 ]]; then
+    clear_progress
+    printf 'error: %s\n' "$(reason_in "$LOG_FILE.step")" >&2
+    exit 1
+  fi
+  clear_progress
+  log "$label $(seconds_since "$started") s"
+}
+
+print_quoted() {
+  local word line=''
+  for word in "$@"; do
+    line+="${line:+ }$(printf '%q' "$word")"
+  done
+  printf '%s\n' "$line"
+}
+
+# A line that is rewritten in place, on a terminal only
+show_progress() {
+  local pid="$1" label="$2" started="$3"
+  on_terminal || return 0
+  while kill -0 "$pid" 2>/dev/null; do
+    printf '\r\033[K%s … %s s' "$label" "$(seconds_since "$started")" >&2
+    sleep 0.2
+  done
+}
+
+clear_progress() {
+  if on_terminal; then
+    printf '\r\033[K' >&2
+  fi
+}
+
+on_terminal() {
+  [[ -t 2 && "${QUIET:-0}" != 1 && "${TERM:-dumb}" != dumb ]]
+}
+
+seconds_since() {
+  local started="$1" now="$EPOCHREALTIME"
+  local tenths=$((((${now/[.,]/} - ${started/[.,]/}) + 50000) / 100000))
+  printf '%d.%d' $((tenths / 10)) $((tenths % 10))
+}

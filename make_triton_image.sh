@@ -1,0 +1,274 @@
+#!/usr/bin/env bash
+# From a fine-tuned text classifier to a tested, self-contained Triton image.
+set -Eeuo pipefail
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+# shellcheck source=lib/log.sh
+source "$ROOT/lib/log.sh"
+# shellcheck source=lib/step.sh
+source "$ROOT/lib/step.sh"
+# shellcheck source=lib/engine.sh
+source "$ROOT/lib/engine.sh"
+# shellcheck source=lib/cleanup.sh
+source "$ROOT/lib/cleanup.sh"
+
+readonly VERSION='0.1.0'
+readonly PROFILE="$ROOT/hardware/cpu.env"
+readonly TEMPLATE="$ROOT/model_repository"
+
+# The models behind the ensemble; it cannot be named like one of them.
+readonly COMPOSING_MODELS=(text_preprocessing model_onnx post_processing)
+readonly LARGEST_BATCH=1024
+
+usage() {
+  cat <<'EOF'
+Usage: make_triton_image.sh [options] MODEL TOKENIZER ID2LABEL [MODEL_NAME] [CONTAINER_TAG] [MAX_BATCH_SIZE]
+
+Exports a fine-tuned sequence classifier to ONNX, proves that it gives the same
+answers, builds the image triton_MODEL_NAME:CONTAINER_TAG with the Triton server
+and the model inside, starts it once and compares its answers again. Prints the
+image reference; progress goes to stderr.
+
+  MODEL            folder with config.json and model.safetensors
+  TOKENIZER        folder with the tokenizer's files
+  ID2LABEL         JSON file: {"0": "negative", "1": "positive"}, or label2id
+  MODEL_NAME       name in the API (default: ensemble_model)
+  CONTAINER_TAG    default: latest
+  MAX_BATCH_SIZE   most texts in one request (default: 4)
+
+Options:
+  --output DIR     keep the rendered model repository in DIR
+  --no-image       render and verify only
+  --max-length N   cut texts at N tokens (default: all that the model takes)
+  --samples FILE   texts for the gates, one a line (default: built-in ones)
+  --exporter NAME  auto, torchscript, dynamo or optimum (default: auto)
+  --image REF      image reference instead of triton_MODEL_NAME:CONTAINER_TAG
+  --engine NAME    docker, podman or buildah (default: the first that answers)
+  --dry-run        print the commands and change nothing
+  --keep           keep the work folder under build/
+  --quiet          no progress
+  --version
+  -h, --help
+
+Environment: BASE_IMAGE names another base image (by digest: debian@sha256:…);
+PYTHON the interpreter to use instead of .venv/bin/python.
+EOF
+}
+
+parse_arguments() {
+  OUTPUT='' MAX_LENGTH='' SAMPLES='' EXPORTER='auto' IMAGE='' WANTED_ENGINE=''
+  NO_IMAGE=0 DRY_RUN=0 KEEP=0 QUIET=0
+  local positional=()
+  while [[ $# -gt 0 ]]; do
+    case "$1" in
+      -h | --help)
+        usage
+        exit 0
+        ;;
+      --version)
+        printf 'make_triton_image.sh %s\n' "$VERSION"
+        exit 0
+        ;;
+      --no-image) NO_IMAGE=1 ;;
+      --dry-run) DRY_RUN=1 ;;
+      --keep) KEEP=1 ;;
+      --quiet) QUIET=1 ;;
+      --output | --max-length | --samples | --exporter | --image | --engine)
+        [[ $# -ge 2 && -n "$2" ]] || usage_error "$1" 'needs a value'
+        case "$1" in
+          --output) OUTPUT="$2" ;;
+          --max-length) MAX_LENGTH="$2" ;;
+          --samples) SAMPLES="$2" ;;
+          --exporter) EXPORTER="$2" ;;
+          --image) IMAGE="$2" ;;
+          --engine) WANTED_ENGINE="$2" ;;
+        esac
+        shift
+        ;;
+      --)
+        shift
+        positional+=("$@")
+        break
+        ;;
+      -*) usage_error "$1" 'unknown option' ;;
+      *) positional+=("$1") ;;
+    esac
+    shift
+  done
+  [[ ${#positional[@]} -ge 3 ]] ||
+    usage_error 'arguments' 'MODEL, TOKENIZER and ID2LABEL are needed'
+  [[ ${#positional[@]} -le 6 ]] || usage_error "${positional[6]}" 'one argument too many'
+  MODEL="${positional[0]}" TOKENIZER="${positional[1]}" LABELS="${positional[2]}"
+  MODEL_NAME="${positional[3]-ensemble_model}"
+  TAG="${positional[4]-latest}"
+  MAX_BATCH_SIZE="${positional[5]-4}"
+  IMAGE="${IMAGE:-triton_$MODEL_NAME:$TAG}"
+}
+
+check_arguments() {
+  local shown reserved
+  shown="$(printf '%q' "${MODEL_NAME:0:80}")"
+  # Triton hands model names to a shell when it starts a model: this list is a security boundary.
+  [[ "$MODEL_NAME" =~ ^[a-z0-9][a-z0-9_.-]{0,62}$ && "$MODEL_NAME" != *..* ]] ||
+    usage_error "model name $shown" 'must be 1 to 63 of a-z 0-9 _ . -, start with a letter or digit, and have no ..'
+  for reserved in "${COMPOSING_MODELS[@]}"; do
+    [[ "$MODEL_NAME" != "$reserved" ]] ||
+      usage_error "model name $shown" 'is the name of a model inside the ensemble'
+  done
+  [[ "$TAG" =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] ||
+    usage_error "container tag $(printf '%q' "${TAG:0:80}")" 'must be 1 to 128 of A-Z a-z 0-9 _ . -'
+  [[ "$MAX_BATCH_SIZE" =~ ^[1-9][0-9]{0,3}$ && "$MAX_BATCH_SIZE" -le "$LARGEST_BATCH" ]] ||
+    usage_error "max batch size $(printf '%q' "${MAX_BATCH_SIZE:0:80}")" "must be a number from 1 to $LARGEST_BATCH"
+  [[ -z "$MAX_LENGTH" || "$MAX_LENGTH" =~ ^[1-9][0-9]{0,5}$ ]] ||
+    usage_error --max-length "must be a number from 1, not $(printf '%q' "$MAX_LENGTH")"
+  local part='[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*'
+  local host='([A-Za-z0-9.-]+(:[0-9]+)?/)?'
+  [[ "$IMAGE" =~ ^${host}${part}(/${part})*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$ ]] ||
+    usage_error "image $(printf '%q' "${IMAGE:0:120}")" 'is not an image reference' 'choose one with --image'
+  case "$EXPORTER" in
+    auto | torchscript | dynamo | optimum) ;;
+    *) usage_error --exporter 'must be auto, torchscript, dynamo or optimum' ;;
+  esac
+  case "$WANTED_ENGINE" in
+    '' | docker | podman | buildah) ;;
+    *) usage_error --engine 'must be docker, podman or buildah' ;;
+  esac
+}
+
+# What can be seen before anything is written or started
+check_inputs() {
+  [[ -d "$MODEL" ]] || die "$MODEL" 'no such folder' 'MODEL is a folder with a fine-tuned checkpoint'
+  [[ -d "$TOKENIZER" ]] || die "$TOKENIZER" 'no such folder' 'TOKENIZER is a folder with tokenizer files'
+  [[ -f "$LABELS" ]] || die "$LABELS" 'no such file' 'ID2LABEL is a JSON file'
+  [[ -z "$SAMPLES" || -f "$SAMPLES" ]] || die "$SAMPLES" 'no such file' '--samples takes a file of texts'
+  if [[ -n "$OUTPUT" && -e "$OUTPUT" && -n "$(ls -A -- "$OUTPUT" 2>/dev/null || printf x)" ]]; then
+    die "$OUTPUT" 'exists and is not an empty folder' 'choose another or remove it'
+  fi
+  require_command envsubst gettext-base
+  PYTHON="$(find_python)"
+  ENGINE=''
+  if [[ "$NO_IMAGE" == 0 ]]; then
+    ENGINE="$(find_engine "$WANTED_ENGINE")"
+  fi
+}
+
+prepare_work() {
+  if [[ "$DRY_RUN" == 1 ]]; then
+    WORK="$ROOT/build/$MODEL_NAME.XXXXXX"
+  else
+    mkdir -p -- "$ROOT/build" 2>/dev/null || die "$ROOT/build" 'cannot be created'
+    WORK="$(mktemp -d -- "$ROOT/build/$MODEL_NAME.XXXXXX" 2>/dev/null)" ||
+      die "$ROOT/build" 'cannot be written'
+  fi
+  # Not the final name: nothing gets that before its answers were compared.
+  local suffix="${WORK##*.}"
+  CANDIDATE="triton_candidate:$suffix"
+  [[ "$ENGINE" == docker ]] || CANDIDATE="localhost/$CANDIDATE"
+  LOG_FILE="$WORK/build.log"
+  [[ "$DRY_RUN" == 0 ]] || return 0
+
+  trap finish EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  if [[ "$KEEP" == 0 ]]; then
+    setsid "$ROOT/lib/guard.sh" $$ "$ENGINE" "$WORK" "$CANDIDATE" >/dev/null 2>&1 &
+    GUARD_PID=$!
+  fi
+}
+
+finish() {
+  local status=$?
+  trap - EXIT
+  if [[ -n "${STEP_PID:-}" ]]; then
+    kill "$STEP_PID" 2>/dev/null || true
+    wait "$STEP_PID" 2>/dev/null || true
+  fi
+  [[ "$status" -lt 128 ]] || printf 'error: build: interrupted\n' >&2
+  if [[ "$KEEP" == 1 ]]; then
+    log "work folder kept: $WORK"
+    return 0
+  fi
+  clean_build "$WORK" "$CANDIDATE"
+  kill "$GUARD_PID" 2>/dev/null || true
+  exit "$status"
+}
+
+convert() {
+  local python="$PYTHON" options=(--cache "$ROOT/.cache/conversions" --exporter "$EXPORTER")
+  # Its transformers is too old for the rest, so it has an environment of its own.
+  [[ "$EXPORTER" != optimum ]] || python="$ROOT/.venv-optimum/bin/python"
+  [[ -z "$MAX_LENGTH" ]] || options+=(--max-length "$MAX_LENGTH")
+  [[ -z "$SAMPLES" ]] || options+=(--samples "$SAMPLES")
+  step 'export to ONNX, compare with the original' \
+    "$python" "$ROOT/utils/convert_to_onnx.py" --model "$MODEL" --tokenizer "$TOKENIZER" \
+    --labels "$LABELS" --save-dir "$WORK/model" "${options[@]}"
+}
+
+render() {
+  step 'read the graph' \
+    "$PYTHON" "$ROOT/utils/template_variables.py" --output "$WORK/variables.env" \
+    "$WORK/model" "$MODEL_NAME" "$MAX_BATCH_SIZE"
+  step 'render the model repository' \
+    "$ROOT/process_template.sh" --variables "$WORK/variables.env" "$TEMPLATE" "$REPOSITORY"
+  step 'add the model' \
+    "$ROOT/utils/fill_repository.sh" "$WORK/model" "$REPOSITORY"
+}
+
+verify_repository() {
+  step 'lint the repository' \
+    "$PYTHON" "$ROOT/utils/lint_repository.py" "$REPOSITORY"
+  step 'serve it, compare answers' \
+    "$ROOT/utils/gate.sh" "$MODEL_NAME" "$WORK/model/reference.json" repository "$REPOSITORY"
+}
+
+keep_repository() {
+  step 'keep the repository' \
+    "$PYTHON" "$ROOT/utils/keep_folder.py" "$REPOSITORY" "$OUTPUT"
+}
+
+build_image() {
+  step 'base image' \
+    "$ROOT/utils/base_image.sh" "$ENGINE" "$PROFILE" "$WORK/base_image"
+  step 'lay out the server' \
+    "$PYTHON" "$ROOT/utils/embedded_server.py" --for image --copy-to "$WORK/context/server"
+  step 'image labels' \
+    "$PYTHON" "$ROOT/utils/image_labels.py" --output "$WORK/labels" "$WORK/model" "$MODEL_NAME" "$VERSION"
+  step 'build the image' \
+    "$ROOT/utils/build_image.sh" "$ENGINE" "$WORK/base_image" "$WORK/labels" "$WORK/context" \
+    "$CANDIDATE"
+  step 'run the image, compare answers' \
+    "$ROOT/utils/gate.sh" "$MODEL_NAME" "$WORK/model/reference.json" image "$ENGINE" "$CANDIDATE"
+  step 'tag' \
+    "$ENGINE" tag "$CANDIDATE" "$IMAGE"
+}
+
+main() {
+  parse_arguments "$@"
+  check_arguments
+  check_inputs
+  STEP_COUNT=6
+  [[ -z "$OUTPUT" ]] || STEP_COUNT=$((STEP_COUNT + 1))
+  [[ "$NO_IMAGE" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 6))
+  local started="$EPOCHREALTIME"
+  prepare_work
+  REPOSITORY="$WORK/context/models"
+
+  convert
+  render
+  verify_repository
+  [[ -z "$OUTPUT" ]] || keep_repository
+  [[ "$NO_IMAGE" == 1 ]] || build_image
+  [[ "$DRY_RUN" == 0 ]] || return 0
+
+  if [[ "$NO_IMAGE" == 1 ]]; then
+    log "verified in $(seconds_since "$started") s"
+    [[ -z "$OUTPUT" ]] || printf '%s\n' "$OUTPUT"
+  else
+    log "$IMAGE is ready after $(seconds_since "$started") s:"
+    log "  docker run --shm-size=256m -p8000:8000 -p8001:8001 -p8002:8002 $IMAGE"
+    printf '%s\n' "$IMAGE"
+  fi
+}
+
+if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then
+  main "$@"
+fi

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Runs the tests: all parts, or the ones named.
+# Usage: test.sh [lint] [unit] [shell] [server] [image], or test.sh format
+set -Eeuo pipefail
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+# shellcheck source=lib/log.sh
+source "$ROOT/lib/log.sh"
+cd "$ROOT"
+export PATH="$ROOT/.venv/bin:$PATH"
+
+readonly PARTS=(lint unit shell server image)
+
+shell_files() {
+  git ls-files --cached --others --exclude-standard '*.sh' server/serve .ci/run
+}
+
+lint() {
+  local files
+  mapfile -t files < <(shell_files)
+  shellcheck --external-sources "${files[@]}"
+  shfmt -i 2 -ci -d "${files[@]}" tests/shell
+  ruff check .
+  ruff format --check --quiet .
+  mypy
+  hadolint Dockerfile
+}
+
+format() {
+  local files
+  mapfile -t files < <(shell_files)
+  shfmt -i 2 -ci -w "${files[@]}" tests/shell
+  ruff check --fix --quiet .
+  ruff format .
+}
+
+run_part() {
+  case "$1" in
+    lint) lint ;;
+    unit) pytest -m 'not server and not image' ;;
+    shell) bats tests/shell ;;
+    server) pytest -m server ;;
+    image) scripts/with_docker.sh pytest -m image ;;
+    format) format ;;
+    *) usage_error "$1" 'unknown part' "one of ${PARTS[*]}" ;;
+  esac
+}
+
+main() {
+  local part parts=("${PARTS[@]}") started
+  [[ $# -eq 0 ]] || parts=("$@")
+  for part in "${parts[@]}"; do
+    started="$SECONDS"
+    log "== $part"
+    run_part "$part"
+    log "== $part: $((SECONDS - started)) s"
+  done
+}
+
+main "$@"

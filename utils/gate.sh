@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Starts a rendered repository or an image, compares its answers with the original's, stops it.
+set -Eeuo pipefail
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+# shellcheck source=lib/log.sh
+source "$ROOT/lib/log.sh"
+# shellcheck source=lib/engine.sh
+source "$ROOT/lib/engine.sh"
+
+readonly READY_TIMEOUT_SECONDS=180
+
+usage() {
+  cat <<'EOF'
+Usage: gate.sh MODEL_NAME REFERENCE repository DIR
+       gate.sh MODEL_NAME REFERENCE image ENGINE IMAGE
+
+Starts DIR on the embedded server, or IMAGE in a container, on free ports of
+127.0.0.1; waits until the model is ready; sends the texts of REFERENCE (the
+reference.json of a conversion) over HTTP and gRPC in batches of all sizes and
+compares labels and scores; stops what it started.
+EOF
+}
+
+start() {
+  local ports
+  mapfile -t ports < <("$PYTHON" "$ROOT/utils/free_ports.py" 3)
+  HTTP="127.0.0.1:${ports[0]}" GRPC="127.0.0.1:${ports[1]}"
+  local run
+  case "$KIND" in
+    repository)
+      run=("$ROOT/run_triton.sh" --repository "$TARGET" --address 127.0.0.1
+        --http-port "${ports[0]}" --grpc-port "${ports[1]}" --metrics-port "${ports[2]}")
+      ;;
+    image)
+      CONTAINER="triton-gate-$$-${ports[0]}"
+      run=(engine_run_gated "$CONTAINER" "$TARGET" "${ports[0]}" "${ports[1]}")
+      ;;
+  esac
+  ("${run[@]}") >"$WORK/server.log" 2>&1 &
+  SERVER_PID=$!
+}
+
+stop() {
+  local status=$?
+  trap - EXIT
+  [[ -z "$VERIFY_PID" ]] || kill "$VERIFY_PID" 2>/dev/null || true
+  [[ -z "$CONTAINER" ]] || engine_remove_container "$CONTAINER" || true
+  [[ -z "$SERVER_PID" ]] || kill "$SERVER_PID" 2>/dev/null || true
+  wait
+  rm -rf -- "$WORK"
+  exit "$status"
+}
+
+# What the server said before it gave up: Triton's own reason, or its last line.
+server_reason() {
+  local line
+  line="$(grep -m 1 -E '^error: |failed to load|unable to load|failed to stat|Internal: ' "$WORK/server.log" ||
+    grep -v '^[[:space:]]*$' "$WORK/server.log" | tail -n 1)"
+  printf '%s\n' "${line#error: }"
+}
+
+main() {
+  case "${1:-}" in
+    -h | --help)
+      usage
+      return 0
+      ;;
+  esac
+  [[ $# -ge 4 ]] || usage_error gate.sh 'takes MODEL_NAME, REFERENCE and what to start'
+  local model="$1" reference="$2"
+  KIND="$3" TARGET="${!#}" ENGINE='' CONTAINER='' SERVER_PID='' VERIFY_PID=''
+  case "$KIND:$#" in
+    repository:4) ;;
+    image:5) ENGINE="$4" ;;
+    *) usage_error gate.sh "takes 'repository DIR' or 'image ENGINE IMAGE'" ;;
+  esac
+  PYTHON="$(find_python)"
+  WORK="$(mktemp -d)"
+  trap stop EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+
+  start
+  "$PYTHON" "$ROOT/utils/verify_answers.py" "$model" "$reference" \
+    --http "$HTTP" --grpc "$GRPC" --timeout "$READY_TIMEOUT_SECONDS" &
+  VERIFY_PID=$!
+  local status=0
+  # Whichever ends first: the server should not.
+  wait -n "$SERVER_PID" "$VERIFY_PID" || status=$?
+  if kill -0 "$SERVER_PID" 2>/dev/null; then
+    VERIFY_PID=''
+    return "$status"
+  fi
+  cat "$WORK/server.log" >&2
+  die 'server' "stopped while it was being checked: $(server_reason)"
+}
+
+if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then
+  main "$@"
+fi
