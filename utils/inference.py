@@ -76,6 +76,10 @@ class Server:
             for predict, labels, scores in rows
         ]
 
+    def close(self) -> None:
+        """Close the connections; Triton waits for open ones when it is told to stop."""
+        self._client.close()
+
     def _ask(self, call: Any) -> Any:
         try:
             return call()

@@ -1,0 +1,175 @@
+"""How the embedded server starts, what it refuses to load, and how it stops."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.serving import ROOT, Rendered, base_environment, serve, stub_processes
+from utils.free_ports import free_ports
+
+pytestmark = pytest.mark.server
+
+# ONNX Runtime sends its first events some ten seconds after a session was made.
+TELEMETRY_SECONDS = 25
+
+
+def gate(rendered: Rendered, repository: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            "utils/gate.sh",
+            "cls_model",
+            rendered.artifacts / "reference.json",
+            "repository",
+            repository,
+        ],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=base_environment(),
+    )
+
+
+def copy_with(rendered: Rendered, target: Path, file: str, old: str, new: str) -> Path:
+    """A copy of the repository in which one file says something else."""
+    shutil.copytree(rendered.repository, target)
+    text = (target / file).read_text(encoding="utf-8")
+    assert old in text
+    (target / file).write_text(text.replace(old, new), encoding="utf-8")
+    return target
+
+
+def shared_memory() -> set[str]:
+    return {path.name for path in Path("/dev/shm").iterdir() if "triton" in path.name}
+
+
+def test_sigterm_stops_server_and_stubs_and_leaves_no_shared_memory(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    stubs, memory = set(stub_processes()), shared_memory()
+    with serve(rendered.repository, tmp_path / "server.log") as served:
+        assert len(set(stub_processes()) - stubs) == 3
+        # Triton 24.10 waits for idle keep-alive connections until its exit timeout is over.
+        served.http.close()
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(timeout=10) == 0
+    assert set(stub_processes()) <= stubs
+    assert shared_memory() <= memory
+
+
+def test_the_log_has_no_warning_but_those_of_a_machine_without_a_gpu(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    with serve(rendered.repository, tmp_path / "server.log") as served:
+        served.http.classify("cls_model", ["ok"])
+        bad = [line for line in served.log.splitlines() if line[:1] in "WE" and line[1:5].isdigit()]
+    known = ("CudaDriverHelper", "unable to create stream", "failed to allocate pinned")
+    assert [line for line in bad if not any(text in line for text in known)] == []
+
+
+@pytest.mark.parametrize(("cpus", "callers"), [("0", 1), ("0,1", 2)])
+def test_caller_threads_follow_the_cpus_that_the_process_may_use(
+    rendered: Rendered, tmp_path: Path, cpus: str, callers: int
+) -> None:
+    with serve(
+        rendered.repository, tmp_path / "server.log", prefix=("taskset", "--cpu-list", cpus)
+    ) as served:
+        assert f"{callers} caller threads x 1 intra-op threads" in served.log
+
+
+def test_two_servers_on_one_machine_do_not_disturb_each_other(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    with serve(rendered.repository, tmp_path / "one.log") as one:
+        with serve(rendered.repository, tmp_path / "two.log") as two:
+            first = two.http.classify("cls_model", ["помогите мне"])
+        assert one.http.classify("cls_model", ["помогите мне"]) == first
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "reason"),
+    [
+        ("model_onnx/config.pbtxt", "dims: [ 3 ]", "dims: [ 7 ]", "logits"),
+        ("model_onnx/config.pbtxt", 'name: "input_ids" data_type: TYPE_INT64',
+         'name: "input_ids" data_type: TYPE_INT32', "input_ids"),
+        ("model_onnx/config.pbtxt", "TYPE_FP32", "TYPE_FP16", "logits"),
+        ("model_onnx/config.pbtxt", 'key: "caller_threads" value { string_value: "0" }',
+         'key: "caller_threads" value { string_value: "many" }', "caller_threads"),
+        ("text_preprocessing/1/tokenizer.json", "{", "", "text_preprocessing"),
+        ("post_processing/1/id2label.json", "{", "", "post_processing"),
+        ("cls_model/config.pbtxt", 'key: "logits" value', 'key: "nothing" value', "cls_model"),
+    ],
+)  # fmt: skip
+def test_a_repository_that_contradicts_itself_fails_the_gate_naming_the_part(
+    rendered: Rendered, tmp_path: Path, file: str, old: str, new: str, reason: str
+) -> None:
+    broken = copy_with(rendered, tmp_path / "broken", file, old, new)
+    done = gate(rendered, broken)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1
+    assert last.startswith("error: server: stopped while it was being checked")
+    assert reason in last
+
+
+def test_a_damaged_onnx_file_fails_the_gate(rendered: Rendered, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(rendered.repository, broken)
+    (broken / "model_onnx" / "1" / "model.onnx").write_bytes(b"not onnx")
+    done = gate(rendered, broken)
+    assert done.returncode == 1
+    assert "model.onnx" in done.stderr.strip().splitlines()[-1]
+
+
+def test_the_gate_stops_the_server_that_it_started(rendered: Rendered) -> None:
+    stubs = set(stub_processes())
+    assert gate(rendered, rendered.repository).returncode == 0
+    assert set(stub_processes()) <= stubs
+
+
+def test_a_port_in_use_is_named(rendered: Rendered, tmp_path: Path) -> None:
+    with serve(rendered.repository, tmp_path / "server.log") as served:
+        port = served.url.rsplit(":", 1)[1]
+        done = subprocess.run(
+            ["./run_triton.sh", "--repository", rendered.repository, "--http-port", port,
+             "--grpc-port", str(free_ports(1)[0])],
+            cwd=ROOT, check=False, capture_output=True, text=True, env=base_environment(),
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: port {port}: in use")
+
+
+def test_nothing_in_the_server_tries_to_reach_the_network(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    """With a control: the same onnxruntime without our setting does try."""
+    control_trace, server_trace = tmp_path / "control.trace", tmp_path / "server.trace"
+    # -D: the traced command stays our child, so that signals reach it.
+    trace = ("strace", "-D", "-f", "-qq", "-e", "trace=connect", "-e", "signal=none", "-o")
+    model = rendered.repository / "model_onnx" / "1" / "model.onnx"
+    script = (
+        f"import onnxruntime as o, time; s = o.InferenceSession({str(model)!r});"
+        f" time.sleep({TELEMETRY_SECONDS})"
+    )
+    environment = base_environment()
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    control = subprocess.Popen(
+        [*trace, control_trace, sys.executable, "-c", script], env=environment
+    )
+    with serve(
+        rendered.repository, tmp_path / "server.log", prefix=(*trace, str(server_trace))
+    ) as served:
+        served.grpc.classify("cls_model", ["ok"])
+        time.sleep(TELEMETRY_SECONDS)
+    control.wait(timeout=60)
+    assert outside_connections(control_trace)
+    assert outside_connections(server_trace) == []
+
+
+def outside_connections(trace_file: Path) -> list[str]:
+    lines = trace_file.read_text().splitlines()
+    return [line for line in lines if "AF_INET" in line and '"127.0.0.1"' not in line]
