@@ -71,7 +71,7 @@ render() {
       die "${file%.template}" 'cannot be written'
     rm -- "$file"
   done < <(find "$target" -type f -name '*.template' -print0)
-  find "$target" -name .gitkeep -delete
+  find "$target" \( -name .gitkeep -o -name __pycache__ \) -prune -exec rm -r -- {} +
   if [[ -d "$target/$ENSEMBLE_FOLDER" && "$MODEL_NAME" != "$ENSEMBLE_FOLDER" ]]; then
     mv -- "$target/$ENSEMBLE_FOLDER" "$target/$MODEL_NAME"
   fi

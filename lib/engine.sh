@@ -64,21 +64,24 @@ engine_build() {
   local context="$1" reference="$2"
   shift 2
   case "$ENGINE" in
-    docker) DOCKER_BUILDKIT="$(docker_has_buildkit)" docker build --tag "$reference" "$@" "$context" >&2 ;;
+    docker)
+      if docker_has_buildkit; then
+        DOCKER_BUILDKIT=1 docker build --tag "$reference" "$@" "$context" >&2
+      else
+        # Without --force-rm a failed step leaves its container behind.
+        DOCKER_BUILDKIT=0 docker build --force-rm --tag "$reference" "$@" "$context" >&2
+      fi
+      ;;
     # HEALTHCHECK is not part of the OCI format.
     podman | buildah) "$ENGINE" build --format docker --layers --tag "$reference" "$@" "$context" >&2 ;;
   esac
 }
 
-# 1 where BuildKit needs nothing more: in the client since 23.0 it is the buildx plug-in's.
+# BuildKit is part of clients before 23.0 and a plug-in of later ones.
 docker_has_buildkit() {
   local version
   version="$(docker version --format '{{.Client.Version}}')"
-  if [[ "${version%%.*}" -lt 23 ]] || docker buildx version >/dev/null 2>&1; then
-    printf '1'
-  else
-    printf '0'
-  fi
+  [[ "${version%%.*}" -lt 23 ]] || docker buildx version >/dev/null 2>&1
 }
 
 engine_tag() {

@@ -11,7 +11,7 @@ export PATH="$ROOT/.venv/bin:$PATH"
 readonly PARTS=(lint unit shell server image)
 
 shell_files() {
-  git ls-files --cached --others --exclude-standard '*.sh' server/serve .ci/run
+  git ls-files --cached --others --exclude-standard '*.sh' server/bin/serve .ci/run
 }
 
 lint() {

@@ -39,8 +39,9 @@ main() {
     trap 'exit 143' TERM
     start_daemon
   fi
-  # In the background, so that a signal reaches the trap at once.
-  "$@" &
+  # In the background, so that a signal reaches the trap at once; there the shell has SIGINT ignored,
+  # which the command would inherit.
+  env --default-signal=INT,QUIT "$@" &
   local command_pid=$! status=0
   trap 'kill "$command_pid" 2>/dev/null; wait "$command_pid"; exit 130' INT
   trap 'kill "$command_pid" 2>/dev/null; wait "$command_pid"; exit 143' TERM

@@ -23,7 +23,7 @@ from utils.snapshot import file_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK_FILE = ROOT / "requirements-server.txt"
-OWN_FILES = {"server": "bin", "backends": "backends"}
+OWN_FILES = ("server", "backends")
 
 # NumPy 1.26 has wheels for these, and Triton's Python backend has stubs.
 PYTHON_VERSIONS = ("3.11", "3.12")
@@ -88,13 +88,14 @@ def lay_out(target: Path, wheels: Path, python_version: str, python: Path) -> No
     for path in (target / "lib").glob("libpython3*"):
         path.unlink()
 
-    for source, destination in OWN_FILES.items():
+    for own, place in (("server/bin", "bin"), ("backends", "backends")):
         shutil.copytree(
-            ROOT / source,
-            target / destination,
+            ROOT / own,
+            target / place,
             dirs_exist_ok=True,
             ignore=shutil.ignore_patterns("__pycache__"),
         )
+    shutil.copy(ROOT / "server" / "sitecustomize.py", site_packages)
     for path in (target / "bin").iterdir():
         path.chmod(0o755)
     (target / "backends" / "python" / stub.name).chmod(0o755)
