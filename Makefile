@@ -1,5 +1,5 @@
 # Every target does its own set-up.
-.PHONY: help setup setup-dev setup-optimum demo test lint test-unit test-shell test-server \
+.PHONY: help setup setup-dev setup-optimum demo test lint test-unit test-shell test-server test-optimum \
   test-image bench-build bench-export lock format clean
 
 PYTHON_IN_VENV := .venv/bin/python
@@ -33,6 +33,9 @@ test-shell: setup-dev ## Shell tests with stub executables
 
 test-server: setup-dev ## Tests on the real tritonserver
 	@scripts/test.sh server
+
+test-optimum: setup-dev ## Tests of --exporter optimum in its own environment
+	@scripts/test.sh optimum
 
 test-image: setup-dev ## Tests on real images
 	@scripts/test.sh image
