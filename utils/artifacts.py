@@ -1,11 +1,14 @@
 """The folder between conversion and rendering: which files it has, what they say."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from utils.errors import UserError
+
+_Form = TypeVar("_Form")
 
 GRAPH_FILE = "model.onnx"
 WEIGHTS_FILE = "model.onnx.data"
@@ -65,7 +68,7 @@ def read_settings(folder: Path) -> Settings:
     Raises:
         UserError: the folder was not written by convert_to_onnx.py.
     """
-    return Settings(**_read(folder / SETTINGS_FILE))
+    return _read(folder / SETTINGS_FILE, lambda data: Settings(**data))
 
 
 def write_reference(folder: Path, answers: list[Answer]) -> None:
@@ -80,11 +83,11 @@ def read_reference(path: Path) -> list[Answer]:
     Raises:
         UserError: the file is absent or of another form.
     """
-    return [Answer(**item) for item in _read(path)]
+    return _read(path, lambda data: [Answer(**item) for item in data])
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, parse: Callable[[Any], _Form]) -> _Form:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(path, "absent or damaged", "run utils/convert_to_onnx.py again") from error

@@ -10,7 +10,7 @@ from typing import Any
 # Before transformers is imported: nothing here may ask a hub, and nobody needs its advice.
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Torch's threads otherwise spin while they wait: seconds of every conversion on shared cores.
+# Before torch is imported: its threads spin while they wait, seconds where cores are shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch

@@ -12,6 +12,7 @@ if __package__ in (None, ""):
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from utils.errors import run_command
 from utils.inference import Prediction, Server
@@ -33,7 +34,7 @@ def print_table(texts: list[str], predictions: list[Prediction]) -> None:
     """One row for each text."""
     table = Table("text", "label", "score")
     for text, prediction in zip(texts, predictions, strict=True):
-        table.add_row(text, prediction.predict, f"{prediction.scores[0]:.4f}")
+        table.add_row(Text(text), Text(prediction.predict), f"{prediction.scores[0]:.4f}")
     Console().print(table)
 
 

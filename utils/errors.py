@@ -30,7 +30,8 @@ def run_command(main: Callable[[], None]) -> None:
         sys.exit(1)
     except OSError as error:
         # A full disk, a read-only folder, a file taken away: the user's to mend, not ours to trace.
-        print(f"error: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        line = f"{error.filename or 'system'}: {error.strerror or error}"
+        print(f"error: {' '.join(line.split())}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import tritonclient.grpc as grpc_client
@@ -13,7 +14,8 @@ from tritonclient.utils import InferenceServerException
 from utils.errors import UserError, first_line
 
 # geventhttpclient's own error for a connection closed early has no relation to OSError.
-FAILURES = (InferenceServerException, OSError, HTTPParseError)
+# ValueError: an address without a port number, a text that UTF-8 cannot hold.
+FAILURES = (InferenceServerException, OSError, HTTPParseError, ValueError)
 
 CLIENTS: dict[str, Any] = {"http": http_client, "grpc": grpc_client}
 
@@ -34,6 +36,8 @@ class Server:
         self.protocol = protocol
         self.address = address.removeprefix(f"{protocol}://")
         self._module = CLIENTS[protocol]
+        # Its constructor fails on other addresses too, but its destructor then fails as well.
+        self._ask(lambda: urlsplit(f"//{self.address}").port)
         self._client = self._module.InferenceServerClient(self.address)
 
     def ready(self, model: str) -> bool:
@@ -57,9 +61,8 @@ class Server:
             UserError: nothing answers at the address, or the server refused; in its own words.
         """
         text_input = self._module.InferInput("text_input", [len(texts), 1], "BYTES")
-        text_input.set_data_from_numpy(
-            np.array([[text.encode("utf-8")] for text in texts], dtype=object)
-        )
+        encoded = self._ask(lambda: [[text.encode("utf-8")] for text in texts])
+        text_input.set_data_from_numpy(np.array(encoded, dtype=object))
         result = self._ask(lambda: self._client.infer(model, [text_input]))
         rows = zip(
             result.as_numpy("predicts"),

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from utils.errors import UserError
+from utils.errors import UserError, first_line
 
 SHAPES = 'id2label is {"0": "negative", …}, label2id is {"negative": 0, …}'
 
@@ -16,7 +16,7 @@ def read_label_file(path: Path) -> dict[int, str]:
         UserError: not JSON, neither form, gaps in the indices, or a label named twice.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except FileNotFoundError as error:
         raise UserError(path, "no such file") from error
     except UnicodeDecodeError as error:
@@ -25,6 +25,8 @@ def read_label_file(path: Path) -> dict[int, str]:
         raise UserError(
             path, f"not JSON, line {error.lineno} column {error.colno}: {error.msg}"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(path, f"not a label file: {first_line(error)}") from error
     return parse_labels(data, path)
 
 
@@ -32,7 +34,7 @@ def parse_labels(data: Any, subject: str | Path) -> dict[int, str]:
     """The same for parsed JSON; `subject` names it in errors."""
     if not isinstance(data, dict) or not data:
         raise UserError(subject, "neither id2label nor label2id", SHAPES)
-    if all(isinstance(key, str) and key.isdecimal() for key in data) and all(
+    if all(isinstance(key, str) and key.isdecimal() and len(key) < 10 for key in data) and all(
         isinstance(value, str) for value in data.values()
     ):
         pairs = [(int(key), value) for key, value in data.items()]
@@ -48,6 +50,14 @@ def parse_labels(data: Any, subject: str | Path) -> dict[int, str]:
         raise UserError(
             subject, wrong, f"{len(pairs)} labels need the indices 0 to {len(pairs) - 1}"
         )
+    texts = list(labels.values())
+    if len(set(texts)) != len(texts):
+        twice = next(text for text in texts if texts.count(text) > 1)
+        raise UserError(subject, f"two classes are named {twice!r}")
+    try:
+        "".join(texts).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(subject, f"a label is not Unicode text: {error.reason}") from error
     return labels
 
 
@@ -69,3 +79,11 @@ def dump_labels(labels: dict[int, str]) -> str:
         )
         + "\n"
     )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object that names no key twice, which json.loads would let the last one win."""
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise ValueError("a key is there twice")
+    return data

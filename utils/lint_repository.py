@@ -6,6 +6,7 @@ found with its line and column; then names and files are checked against each ot
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from utils.errors import UserError, first_line, run_command
+
+# Triton overlooks folders whose names are not numbers or start with 0 (model_repository.md).
+VERSION = re.compile("[1-9][0-9]*")
 
 # The file that each kind of model cannot do without, in its version folder.
 NEEDED_FILES = {"onnxruntime": "model.onnx", "python": "model.py"}
@@ -31,6 +35,8 @@ def parse_config(path: Path) -> ModelConfig:
         return text_format.Parse(path.read_text(encoding="utf-8"), ModelConfig())
     except FileNotFoundError as error:
         raise UserError(path, "no such file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(path, "not UTF-8 text") from error
     except text_format.ParseError as error:
         line, column = error.GetLine(), error.GetColumn()
         problem = first_line(error).removeprefix(f"{line}:{column} : ")
@@ -61,7 +67,7 @@ def _check_model(folder: Path, config: ModelConfig, models: set[str]) -> None:
     path = folder / "config.pbtxt"
     if config.name != folder.name:
         raise UserError(path, f"names the model {config.name!r}, the folder is {folder.name!r}")
-    versions = [item for item in folder.iterdir() if item.is_dir() and item.name.isdigit()]
+    versions = [item for item in folder.iterdir() if item.is_dir() and VERSION.fullmatch(item.name)]
     if not versions:
         raise UserError(folder, "has no version folder", "such as 1/")
     needed = NEEDED_FILES.get(config.backend)

@@ -67,6 +67,8 @@ def graph_tensors(graph_file: Path) -> tuple[list[Tensor], list[Tensor]]:
         raise UserError(graph_file, "no such file") from error
     except Exception as error:
         raise UserError(graph_file, "not an ONNX file") from error
+    if not graph.input or not graph.output:
+        raise UserError(graph_file, "has no inputs or no outputs")
     inputs = [_tensor(value, graph_file) for value in graph.input]
     return inputs, [_tensor(value, graph_file) for value in graph.output]
 

@@ -45,7 +45,7 @@ def integer(config: Mapping[str, Any], key: str, default: int) -> int:
         ValueError: names the parameter and its value.
     """
     text = parameter(config, key, str(default))
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ValueError(f"parameter '{key}' must be a whole number of 0 or more, not '{text}'")
     return int(text)
 

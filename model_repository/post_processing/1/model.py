@@ -18,8 +18,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """An independent score between 0 and 1 for each class of [n, classes]."""
     # Two forms, because exp() overflows for large arguments.
-    positive = 1.0 / (1.0 + np.exp(-np.abs(logits)))
-    return np.where(logits >= 0, positive, 1.0 - positive)
+    exponents = np.exp(-np.abs(logits))
+    return np.where(logits >= 0, 1.0, exponents) / (1.0 + exponents)
 
 
 def identity(logits: np.ndarray) -> np.ndarray:

@@ -1,0 +1,47 @@
+"""Running utils/convert_to_onnx.py inside the tests' own process, where torch is loaded already."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import pytest
+
+from utils import convert_to_onnx
+from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from tests.checkpoints import Checkpoint
+
+# Fewer than the built-in ones, for speed.
+SAMPLES = Path(__file__).with_name("samples.txt")
+
+
+def arguments(checkpoint: "Checkpoint", target: Path, *options: str | Path) -> list[str]:
+    """The command line of a conversion with labels and few samples."""
+    paths = {
+        "--model": checkpoint.model,
+        "--tokenizer": checkpoint.tokenizer,
+        "--labels": checkpoint.labels,
+        "--save-dir": target,
+        "--samples": SAMPLES,
+    }
+    words = [word for option, path in paths.items() for word in (option, str(path))]
+    return [*words, *(str(option) for option in options)]
+
+
+def convert(checkpoint: "Checkpoint", target: Path, *options: str | Path) -> Path:
+    """Convert to `target`; later options replace earlier ones."""
+    command = ["convert_to_onnx.py", *arguments(checkpoint, target, *options)]
+    with mock.patch.object(sys, "argv", command):
+        convert_to_onnx.main()
+    return target
+
+
+def refusal(checkpoint: "Checkpoint", target: Path, *options: str | Path) -> str:
+    """The error that a conversion ends with; it must leave nothing at or beside `target`."""
+    before = sorted(target.parent.iterdir())
+    with pytest.raises(UserError) as caught:
+        convert(checkpoint, target, *options)
+    assert sorted(target.parent.iterdir()) == before
+    return str(caught.value)

@@ -1,0 +1,434 @@
+"""Conversions of tiny checkpoints: what is written, and what is refused."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
+
+from tests.checkpoints import Checkpoint, make_bert, make_distilbert, make_roberta
+from tests.unit.commands import ROOT
+from tests.unit.converting import convert, refusal
+from tests.unit.triton_stub import load_model_file
+from utils import convert_to_onnx, parity
+from utils.artifacts import read_reference, read_settings
+from utils.checkpoint import score_function
+from utils.errors import UserError
+from utils.labels import read_label_file
+from utils.samples import BUILT_IN, read_samples
+from utils.snapshot import file_digest
+
+KINDS = ("bert", "distilbert", "roberta")
+FILES = ["id2label.json", "model.onnx", "reference.json", "settings.json", "tokenizer.json"]
+
+
+@pytest.fixture(scope="module")
+def converted(
+    bert: Checkpoint,
+    distilbert: Checkpoint,
+    roberta: Checkpoint,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Path]:
+    """Kind to the folder of its conversion; not to be written to."""
+    folder = tmp_path_factory.mktemp("converted")
+    checkpoints = dict(zip(KINDS, (bert, distilbert, roberta), strict=True))
+    return {
+        kind: convert(checkpoints[kind], folder / kind, "--samples", BUILT_IN) for kind in KINDS
+    }
+
+
+@pytest.fixture
+def copied(bert: Checkpoint, tmp_path: Path) -> Checkpoint:
+    """A BERT that may be written to."""
+    folder = tmp_path / "copied"
+    shutil.copytree(bert.model.parent, folder)
+    return Checkpoint(folder / "model", folder / "tokenizer", folder / "id2label.json")
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Path]:
+    """A folder to convert to, alone in its parent."""
+    (tmp_path / "out").mkdir()
+    yield tmp_path / "out" / "model"
+
+
+def change_json(path: Path, **changes: Any) -> None:
+    """Replace values of a JSON object."""
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes))
+
+
+def served(folder: Path, texts: list[str]) -> Any:
+    """Logits of the exported files alone, as the server computes them."""
+    encodings = Tokenizer.from_file(str(folder / "tokenizer.json")).encode_batch(texts)
+    session = ort.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    feeds = {
+        item.name: np.array([getattr(e, parity.ENCODING_ATTRIBUTES[item.name]) for e in encodings])
+        for item in session.get_inputs()
+    }
+    return session.run(None, feeds)[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_conversion_writes_its_five_files_and_no_other(
+    kind: str, converted: dict[str, Path]
+) -> None:
+    assert sorted(path.name for path in converted[kind].iterdir()) == FILES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_conversion_reports_a_difference_below_a_millionth(
+    kind: str, converted: dict[str, Path]
+) -> None:
+    settings = read_settings(converted[kind])
+    assert 0 <= settings.largest_difference < 1e-6
+    assert settings.compared_texts == len(read_samples(None))
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        ("bert", {"input_ids", "attention_mask", "token_type_ids"}),
+        ("distilbert", {"input_ids", "attention_mask"}),
+        ("roberta", {"input_ids", "attention_mask"}),
+    ],
+)
+def test_the_graph_takes_what_the_tokenizer_makes_and_the_model_takes(
+    kind: str, inputs: set[str], converted: dict[str, Path]
+) -> None:
+    session = ort.InferenceSession(str(converted[kind] / "model.onnx"))
+    assert {item.name for item in session.get_inputs()} == inputs
+    assert [item.name for item in session.get_outputs()] == ["logits"]
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("bert", 3), ("distilbert", 2), ("roberta", 3)])
+def test_settings_describe_the_checkpoint(
+    kind: str, classes: int, converted: dict[str, Path]
+) -> None:
+    settings = read_settings(converted[kind])
+    assert (settings.classes, settings.model_type) == (classes, kind)
+    assert (settings.function, settings.exporter) == ("softmax", "torchscript")
+
+
+def test_settings_name_sources_digests_and_versions(
+    bert: Checkpoint, converted: dict[str, Path]
+) -> None:
+    settings = read_settings(converted["bert"])
+    assert settings.sources == {
+        "model": str(bert.model),
+        "tokenizer": str(bert.tokenizer),
+        "labels": str(bert.labels),
+    }
+    assert settings.digests["model/model.safetensors"] == file_digest(
+        bert.model / "model.safetensors"
+    )
+    assert settings.digests["labels"] == file_digest(bert.labels)
+    assert settings.versions["torch"] == str(torch.__version__)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+def test_bert_takes_as_many_tokens_as_it_has_positions(
+    kind: str, converted: dict[str, Path]
+) -> None:
+    assert read_settings(converted[kind]).max_length == 64
+
+
+def test_roberta_takes_two_tokens_less_than_it_has_positions(converted: dict[str, Path]) -> None:
+    assert read_settings(converted["roberta"]).max_length == 66 - 2
+
+
+def test_a_tokenizer_that_knows_a_shorter_limit_decides(copied: Checkpoint, target: Path) -> None:
+    change_json(copied.tokenizer / "tokenizer_config.json", model_max_length=20)
+    assert read_settings(convert(copied, target)).max_length == 20
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_exported_tokenizer_cuts_at_the_longest_that_the_model_takes(
+    kind: str, converted: dict[str, Path]
+) -> None:
+    tokenizer = Tokenizer.from_file(str(converted[kind] / "tokenizer.json"))
+    assert len(tokenizer.encode("word " * 1000).ids) == 64
+
+
+def test_max_length_cuts_earlier(bert: Checkpoint, target: Path) -> None:
+    folder = convert(bert, target, "--max-length", "8")
+    assert read_settings(folder).max_length == 8
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert len(tokenizer.encode("word " * 1000).ids) == 8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_reference_ranks_the_samples_labels_by_falling_score(
+    kind: str, converted: dict[str, Path]
+) -> None:
+    answers = read_reference(converted[kind] / "reference.json")
+    labels = list(read_label_file(converted[kind] / "id2label.json").values())
+    assert [answer.text for answer in answers] == read_samples(None)
+    for answer in answers:
+        assert sorted(answer.labels) == sorted(labels)
+        assert answer.scores == sorted(answer.scores, reverse=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_exported_files_alone_give_the_references_labels(
+    kind: str, converted: dict[str, Path]
+) -> None:
+    folder = converted[kind]
+    labels = read_label_file(folder / "id2label.json")
+    answers = read_reference(folder / "reference.json")
+    # One batch, so that short texts are padded a lot.
+    logits = served(folder, [answer.text for answer in answers])
+    assert [labels[int(row.argmax())] for row in logits] == [a.labels[0] for a in answers]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_random_models_give_more_than_one_label(kind: str, converted: dict[str, Path]) -> None:
+    answers = read_reference(converted[kind] / "reference.json")
+    assert len({answer.labels[0] for answer in answers}) > 1
+
+
+def test_labels_come_from_the_label_file(bert: Checkpoint, converted: dict[str, Path]) -> None:
+    assert read_label_file(converted["bert"] / "id2label.json") == read_label_file(bert.labels)
+
+
+def test_a_label2id_file_is_written_as_id2label(copied: Checkpoint, target: Path) -> None:
+    copied.labels.write_text('{"b": 1, "a": 0, "c": 2}')
+    folder = convert(copied, target)
+    assert json.loads((folder / "id2label.json").read_text()) == {"0": "a", "1": "b", "2": "c"}
+
+
+def test_without_a_label_file_the_names_in_the_checkpoint_are_taken(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = make_distilbert(tmp_path, id2label={0: "нет", 1: "да"})
+    paths = ["-m", checkpoint.model, "-t", checkpoint.tokenizer, "-s", target]
+    monkeypatch.setattr(sys, "argv", ["convert_to_onnx.py", *map(str, paths)])
+    convert_to_onnx.main()
+    assert read_label_file(target / "id2label.json") == {0: "нет", 1: "да"}
+    assert read_settings(target).sources["labels"] == str(checkpoint.model / "config.json")
+
+
+def test_samples_of_the_users_are_the_ones_compared(
+    bert: Checkpoint, tmp_path: Path, target: Path
+) -> None:
+    samples = tmp_path / "samples.txt"
+    samples.write_text("one\nдва\n", encoding="utf-8")
+    folder = convert(bert, target, "--samples", samples)
+    assert [answer.text for answer in read_reference(folder / "reference.json")] == ["one", "два"]
+    assert read_settings(folder).compared_texts == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "function", "score"),
+    [
+        ({"num_labels": 2}, "softmax", lambda logits: np.exp(logits) / np.exp(logits).sum()),
+        (
+            {"num_labels": 2, "problem_type": "multi_label_classification"},
+            "sigmoid",
+            lambda logits: 1 / (1 + np.exp(-logits)),
+        ),
+        ({"num_labels": 1}, "sigmoid", lambda logits: 1 / (1 + np.exp(-logits))),
+        ({"num_labels": 1, "problem_type": "regression"}, "none", lambda logits: logits),
+    ],
+)
+def test_the_function_is_the_one_that_gives_the_pipelines_scores(
+    config: dict[str, Any],
+    function: str,
+    score: Callable[[Any], Any],
+    tmp_path: Path,
+    target: Path,
+) -> None:
+    folder = convert(make_distilbert(tmp_path, **config), target)
+    assert read_settings(folder).function == function
+    first = read_reference(folder / "reference.json")[0]
+    scores = sorted(score(served(folder, [first.text])[0]), reverse=True)
+    np.testing.assert_allclose(first.scores, scores, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "labels", "function"),
+    [
+        (None, 1, "sigmoid"),
+        (None, 2, "softmax"),
+        ("single_label_classification", 2, "softmax"),
+        ("multi_label_classification", 5, "sigmoid"),
+        ("regression", 1, "none"),
+        ("regression", 2, "none"),
+    ],
+)
+def test_the_function_follows_problem_type_and_number_of_labels(
+    problem_type: str | None, labels: int, function: str
+) -> None:
+    config = BertConfig(problem_type=problem_type, num_labels=labels)
+    assert score_function(config) == function
+
+
+def test_a_wrong_architectures_entry_is_no_obstacle(copied: Checkpoint, target: Path) -> None:
+    change_json(copied.model / "config.json", architectures=["BertForMaskedLM"])
+    assert read_settings(convert(copied, target)).classes == 3
+
+
+def test_half_precision_weights_are_converted_in_full_precision(
+    copied: Checkpoint, target: Path
+) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(copied.model, dtype=torch.float16)
+    model.save_pretrained(copied.model)
+    folder = convert(copied, target)
+    assert served(folder, ["one"]).dtype == np.float32
+
+
+def test_padding_of_the_saved_tokenizer_gives_way_to_padding_to_the_longest(
+    copied: Checkpoint, target: Path
+) -> None:
+    path = copied.tokenizer / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_padding(length=40)
+    tokenizer.save(str(path))
+    exported = Tokenizer.from_file(str(convert(copied, target) / "tokenizer.json"))
+    short, long = exported.encode_batch(["fox", "fox fox fox"])
+    assert len(short.ids) == len(long.ids) < 20
+
+
+def test_an_empty_target_folder_is_filled(bert: Checkpoint, target: Path) -> None:
+    target.mkdir()
+    assert sorted(path.name for path in convert(bert, target).iterdir()) == FILES
+
+
+def test_a_target_folder_with_files_is_refused_and_left_alone(
+    bert: Checkpoint, target: Path
+) -> None:
+    target.mkdir()
+    (target / "precious").touch()
+    assert "exists and is not an empty folder" in refusal(bert, target)
+    assert [path.name for path in target.iterdir()] == ["precious"]
+
+
+def test_a_model_without_classification_head_is_refused(copied: Checkpoint, target: Path) -> None:
+    model = BertModel(BertConfig.from_pretrained(copied.model))
+    model.save_pretrained(copied.model)
+    message = refusal(copied, target)
+    assert "not a fine-tuned sequence classifier: no weights for classifier.bias" in message
+
+
+def test_a_model_type_without_classifiers_is_refused(copied: Checkpoint, target: Path) -> None:
+    change_json(copied.model / "config.json", model_type="no_such_model")
+    assert "not a sequence classifier that can be loaded" in refusal(copied, target)
+
+
+def test_weights_that_disagree_with_the_config_are_refused(
+    copied: Checkpoint, target: Path
+) -> None:
+    change_json(copied.model / "config.json", hidden_size=16)
+    assert str(copied.model) in refusal(copied, target)
+
+
+def test_damaged_weights_are_refused(copied: Checkpoint, target: Path) -> None:
+    (copied.model / "model.safetensors").write_bytes(b"\x00" * 100)
+    assert "not a sequence classifier that can be loaded" in refusal(copied, target)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_wrong_number_of_labels_is_refused_naming_both(
+    count: int, copied: Checkpoint, target: Path
+) -> None:
+    copied.labels.write_text(json.dumps({str(index): f"c{index}" for index in range(count)}))
+    assert refusal(copied, target) == (
+        f"{copied.labels}: has {count} labels, but the model has 3 classes"
+    )
+
+
+def test_a_label_file_with_a_gap_is_refused_before_the_model_is_loaded(
+    copied: Checkpoint, target: Path
+) -> None:
+    copied.labels.write_text('{"0": "a", "2": "b", "3": "c"}')
+    (copied.model / "model.safetensors").write_bytes(b"not weights")
+    assert "no label for class 1" in refusal(copied, target)
+
+
+def test_a_checkpoint_of_pickles_alone_is_refused(copied: Checkpoint, target: Path) -> None:
+    (copied.model / "model.safetensors").unlink()
+    torch.save({}, copied.model / "pytorch_model.bin")
+    assert "has no safetensors weights" in refusal(copied, target)
+
+
+def test_pickles_beside_safetensors_are_not_read(copied: Checkpoint, target: Path) -> None:
+    (copied.model / "pytorch_model.bin").write_bytes(b"evil")
+    assert read_settings(convert(copied, target)).classes == 3
+
+
+def test_a_tokenizer_of_a_larger_vocabulary_is_refused_naming_both_sizes(
+    tmp_path: Path, target: Path
+) -> None:
+    checkpoint = make_bert(tmp_path, vocab_size=50)
+    message = refusal(checkpoint, target)
+    assert "the model knows 50" in message
+    assert "is it this model's tokenizer?" in message
+
+
+def test_a_tokenizer_of_a_smaller_vocabulary_is_accepted(tmp_path: Path, target: Path) -> None:
+    assert read_settings(convert(make_bert(tmp_path, vocab_size=1000), target)).classes == 3
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_a_max_length_over_the_models_is_refused_naming_both(
+    kind: str, request: pytest.FixtureRequest, target: Path
+) -> None:
+    message = refusal(request.getfixturevalue(kind), target, "--max-length", "65")
+    assert message == "--max-length: 65 is over the 64 tokens that the model takes"
+
+
+def test_a_tokenizer_without_padding_token_is_refused(copied: Checkpoint, target: Path) -> None:
+    change_json(copied.tokenizer / "tokenizer_config.json", pad_token=None)
+    assert "tokenizer: has no padding token" in refusal(copied, target)
+
+
+def test_a_tokenizer_that_cannot_be_read_is_refused(copied: Checkpoint, target: Path) -> None:
+    (copied.tokenizer / "tokenizer.json").write_text("{}")
+    assert f"{copied.tokenizer}: not a tokenizer that can be loaded" in refusal(copied, target)
+
+
+def test_code_beside_the_tokenizer_is_never_run(copied: Checkpoint, target: Path) -> None:
+    ran = target.parent.parent / "ran"
+    (copied.tokenizer / "evil.py").write_text(
+        "from pathlib import Path\n"
+        "from transformers import BertTokenizer\n"
+        f"Path({str(ran)!r}).touch()\n"
+        "class Evil(BertTokenizer): ...\n"
+    )
+    change_json(
+        copied.tokenizer / "tokenizer_config.json",
+        tokenizer_class="Evil",
+        auto_map={"AutoTokenizer": [None, "evil.Evil"]},
+    )
+    try:
+        convert(copied, target)
+    except UserError as error:
+        assert str(copied.tokenizer) in str(error)
+    assert not ran.exists()
+
+
+def test_code_beside_the_model_is_refused(copied: Checkpoint, target: Path) -> None:
+    change_json(
+        copied.model / "config.json",
+        auto_map={"AutoModelForSequenceClassification": "evil.Evil"},
+    )
+    assert "auto_map asks for code" in refusal(copied, target)
+
+
+def test_the_server_feeds_the_graph_what_the_parity_gate_feeds_it() -> None:
+    model_file = ROOT / "model_repository" / "text_preprocessing" / "1" / "model.py"
+    assert load_model_file(model_file).ENCODING_ATTRIBUTES == parity.ENCODING_ATTRIBUTES
+
+
+def test_a_checkpoint_is_made_the_same_every_time(roberta: Checkpoint, tmp_path: Path) -> None:
+    again = make_roberta(tmp_path)
+    for folder, other in ((roberta.model, again.model), (roberta.tokenizer, again.tokenizer)):
+        for path in folder.iterdir():
+            assert path.read_bytes() == (other / path.name).read_bytes(), path.name

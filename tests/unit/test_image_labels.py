@@ -1,0 +1,81 @@
+"""utils/image_labels.py."""
+
+import json
+from pathlib import Path
+
+from tests.unit.commands import error_line, run_utility
+from tests.unit.settings import make_settings
+from utils.artifacts import write_settings
+from utils.embedded_server import LOCK_FILE
+from utils.image_labels import image_labels, locked_versions
+
+LOCK = """\
+# a comment == not a pin
+# via foo==9
+
+numpy==1.26.4 \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+tokenizers==0.23.3 ; python_version >= "3.11" \\
+    --hash=sha256:cc
+    # via numpy==9.9
+"""
+
+
+def test_labels_name_the_model_its_sources_and_the_builder() -> None:
+    labels = image_labels(make_settings(), "cls", "0.1.0")
+    assert labels["org.opencontainers.image.title"] == "cls"
+    assert labels["org.opencontainers.image.version"] == "0.1.0"
+    assert labels["triton-image.model.source"] == "/models/отзывы"
+    assert labels["triton-image.tokenizer.source"] == "tok"
+    assert labels["triton-image.labels.source"] == "id2label.json"
+
+
+def test_labels_tell_how_far_the_exported_model_is_from_the_original() -> None:
+    labels = image_labels(make_settings(), "cls", "0.1.0")
+    assert labels["triton-image.parity.largest-difference"] == "3.6e-07"
+    assert labels["triton-image.parity.texts"] == "26"
+
+
+def test_labels_hold_digests_and_versions_as_compact_json() -> None:
+    labels = image_labels(make_settings(), "cls", "0.1.0")
+    assert labels["triton-image.digests"] == '{"model/config.json":"' + "ab" * 32 + '"}'
+    assert json.loads(labels["triton-image.versions.build"]) == {"torch": "2.13.0+cpu"}
+
+
+def test_labels_list_what_the_lock_file_puts_into_the_image() -> None:
+    labels = image_labels(make_settings(), "cls", "0.1.0")
+    versions = json.loads(labels["triton-image.versions.server"])
+    assert versions == locked_versions(LOCK_FILE)
+    assert {"numpy", "onnxruntime", "tokenizers"} <= versions.keys()
+
+
+def test_locked_versions_are_the_pins_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "lock.txt"
+    path.write_text(LOCK)
+    assert locked_versions(path) == {"numpy": "1.26.4", "tokenizers": "0.23.3"}
+
+
+def test_every_label_is_one_line_even_of_a_path_with_a_newline(tmp_path: Path) -> None:
+    sources = {"model": "/a\nb=c", "tokenizer": "t", "labels": "l"}
+    settings = make_settings(sources=sources)
+    write_settings(tmp_path, settings)
+    result = run_utility("image_labels.py", tmp_path, "cls", "0.1.0")
+    lines = result.stdout.splitlines()
+    assert (result.returncode, result.stderr) == (0, "")
+    keys = [line.partition("=")[0] for line in lines]
+    assert keys == list(image_labels(settings, "cls", "0.1.0"))
+    assert "triton-image.model.source=/a b=c" in lines
+
+
+def test_labels_go_to_the_named_file_and_stdout_stays_empty(tmp_path: Path) -> None:
+    write_settings(tmp_path, make_settings())
+    target = tmp_path / "labels"
+    result = run_utility("image_labels.py", "--output", target, tmp_path, "cls", "0.1.0")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert "org.opencontainers.image.title=cls\n" in target.read_text(encoding="utf-8")
+
+
+def test_labels_of_a_folder_that_is_no_conversion_are_refused(tmp_path: Path) -> None:
+    line = error_line(run_utility("image_labels.py", tmp_path, "cls", "0.1.0"))
+    assert "settings.json: absent or damaged" in line

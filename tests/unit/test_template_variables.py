@@ -1,0 +1,161 @@
+"""utils/template_variables.py."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from onnx import TensorProto
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from tests.unit.commands import ROOT, error_line, run_utility, usage_error
+from tests.unit.graphs import BERT_INPUTS, DISTILBERT_INPUTS, write_graph
+from tests.unit.settings import make_settings
+from utils.artifacts import Settings, write_settings
+from utils.errors import UserError
+from utils.template_variables import Tensor, graph_tensors, template_variables
+
+
+def variables(graph: Path, settings: Settings | None = None) -> dict[str, str]:
+    """The variables for a graph."""
+    inputs, outputs = graph_tensors(graph)
+    return template_variables(inputs, outputs, settings or make_settings(), "cls", 4)
+
+
+def test_a_bert_like_graph_has_three_token_tensors_and_logits(tmp_path: Path) -> None:
+    inputs, outputs = graph_tensors(write_graph(tmp_path / "model.onnx", BERT_INPUTS))
+    assert inputs == [Tensor(name, "TYPE_INT64", (-1,)) for name in BERT_INPUTS]
+    assert outputs == [Tensor("logits", "TYPE_FP32", (3,))]
+
+
+def test_a_graph_without_token_type_ids_gets_none(tmp_path: Path) -> None:
+    result = variables(write_graph(tmp_path / "model.onnx", DISTILBERT_INPUTS))
+    assert not [name for name, value in result.items() if "token_type_ids" in value]
+    assert all(name in result["TOKEN_TENSORS"] for name in DISTILBERT_INPUTS)
+
+
+def test_token_tensors_keep_the_graphs_order(tmp_path: Path) -> None:
+    names = ("attention_mask", "input_ids")
+    inputs, _ = graph_tensors(write_graph(tmp_path / "model.onnx", names))
+    assert tuple(tensor.name for tensor in inputs) == names
+
+
+def test_int32_token_ids_are_served_as_int32(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "model.onnx", input_type=TensorProto.INT32)
+    result = variables(graph)
+    assert result["TOKEN_TENSORS"].count("TYPE_INT32") == len(BERT_INPUTS)
+    assert result["WARMUP_INPUTS"].count("TYPE_INT32") == len(BERT_INPUTS)
+    assert "INT64" not in "".join(result.values())
+
+
+def test_the_logits_keep_the_graphs_name(tmp_path: Path) -> None:
+    result = variables(write_graph(tmp_path / "model.onnx", logits="output_0"))
+    assert result["LOGITS_NAME"] == "output_0"
+    assert 'name: "output_0"' in result["LOGITS_TENSOR"]
+
+
+def test_a_fixed_dimension_is_kept_and_warmed_up_with(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "model.onnx", shapes={"input_ids": ["batch", 128]})
+    result = variables(graph)
+    assert 'name: "input_ids" data_type: TYPE_INT64 dims: [ 128 ]' in result["TOKEN_TENSORS"]
+    assert 'key: "input_ids" value { data_type: TYPE_INT64 dims: [ 128 ]' in result["WARMUP_INPUTS"]
+
+
+def test_the_rest_of_the_variables_comes_from_settings_and_arguments(tmp_path: Path) -> None:
+    settings = make_settings(classes=7, function="sigmoid")
+    result = variables(write_graph(tmp_path / "model.onnx", classes=7), settings)
+    assert (result["MODEL_NAME"], result["MAX_BATCH_SIZE"]) == ("cls", "4")
+    assert (result["CLASS_COUNT"], result["FUNCTION"]) == ("7", "sigmoid")
+
+
+def test_tensors_warmup_and_step_maps_parse_as_a_triton_config(tmp_path: Path) -> None:
+    result = variables(write_graph(tmp_path / "model.onnx"))
+    text = f"""
+      input [ {result["TOKEN_TENSORS"]} ]
+      output [ {result["LOGITS_TENSOR"]} ]
+      model_warmup [ {{ {result["WARMUP_INPUTS"]} }} ]
+      ensemble_scheduling {{ step [
+        {{ {result["TOKEN_OUTPUT_MAP"]} }}, {{ {result["TOKEN_INPUT_MAP"]} }}
+      ] }}
+    """
+    config = text_format.Parse(text, ModelConfig())
+    first, second = config.ensemble_scheduling.step
+    assert dict(first.output_map) == dict(second.input_map) == {name: name for name in BERT_INPUTS}
+    assert set(config.model_warmup[0].inputs) == set(BERT_INPUTS)
+    assert list(config.model_warmup[0].inputs["input_ids"].dims) == [16]
+
+
+def test_exactly_the_variables_that_the_template_script_knows_are_made(tmp_path: Path) -> None:
+    script = (ROOT / "process_template.sh").read_text(encoding="utf-8")
+    known = script.split("VARIABLES=(")[1].split(")")[0].split()
+    assert sorted(variables(write_graph(tmp_path / "model.onnx"))) == sorted(known)
+
+
+@pytest.mark.parametrize("content", [b"not a graph", b"\x00\xff" * 50, b"{}\n"])
+def test_a_file_that_is_not_onnx_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.onnx: not an ONNX file"):
+        graph_tensors(path)
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.touch()
+    with pytest.raises(UserError):
+        variables(path)
+
+
+def test_an_absent_graph_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.onnx: no such file"):
+        graph_tensors(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("type_name", ["FLOAT16", "DOUBLE", "INT8", "STRING"])
+def test_an_input_of_a_type_that_is_not_served_is_refused_naming_it(
+    type_name: str, tmp_path: Path
+) -> None:
+    graph = write_graph(tmp_path / "model.onnx", input_type=TensorProto.DataType.Value(type_name))
+    with pytest.raises(UserError, match=f"tensor input_ids has type {type_name}"):
+        graph_tensors(graph)
+
+
+def test_logits_of_a_type_that_is_not_served_are_refused_naming_it(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "model.onnx", logits_type=TensorProto.BFLOAT16)
+    with pytest.raises(UserError, match="tensor logits has type BFLOAT16"):
+        graph_tensors(graph)
+
+
+def test_the_command_prints_assignments_that_a_shell_reads_back(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "model.onnx")
+    write_settings(tmp_path, make_settings())
+    result = run_utility("template_variables.py", tmp_path, "cls", "4")
+    assert (result.returncode, result.stderr) == (0, "")
+    expected = variables(graph)
+    printing = "".join(f'printf "%s\\0" "${name}"\n' for name in expected)
+    shell = subprocess.run(
+        ["/bin/sh", "-eu"],
+        input=result.stdout + printing,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert shell.stdout.split("\0")[:-1] == list(expected.values())
+
+
+def test_the_command_writes_the_same_to_the_named_file(tmp_path: Path) -> None:
+    write_graph(tmp_path / "model.onnx")
+    write_settings(tmp_path, make_settings())
+    target = tmp_path / "variables.env"
+    result = run_utility("template_variables.py", "--output", target, tmp_path, "cls", "4")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert "MODEL_NAME=cls\n" in target.read_text(encoding="utf-8")
+
+
+def test_the_command_refuses_a_folder_without_conversion_in_one_line(tmp_path: Path) -> None:
+    line = error_line(run_utility("template_variables.py", tmp_path, "cls", "4"))
+    assert line == f"error: {tmp_path}/model.onnx: no such file"
+
+
+def test_a_batch_size_that_is_no_number_is_a_usage_error(tmp_path: Path) -> None:
+    assert "'four'" in usage_error(run_utility("template_variables.py", tmp_path, "cls", "four"))
