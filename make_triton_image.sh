@@ -6,17 +6,15 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 source "$ROOT/lib/log.sh"
 # shellcheck source=lib/step.sh
 source "$ROOT/lib/step.sh"
+# shellcheck source=lib/model_name.sh
+source "$ROOT/lib/model_name.sh"
 # shellcheck source=lib/engine.sh
 source "$ROOT/lib/engine.sh"
-# shellcheck source=lib/cleanup.sh
-source "$ROOT/lib/cleanup.sh"
 
 readonly VERSION='0.1.0'
 readonly PROFILE="$ROOT/hardware/cpu.env"
 readonly TEMPLATE="$ROOT/model_repository"
 
-# The models behind the ensemble; it cannot be named like one of them.
-readonly COMPOSING_MODELS=(text_preprocessing model_onnx post_processing)
 readonly LARGEST_BATCH=1024
 
 usage() {
@@ -105,15 +103,9 @@ parse_arguments() {
 }
 
 check_arguments() {
-  local shown reserved
-  shown="$(printf '%q' "${MODEL_NAME:0:80}")"
-  # Triton hands model names to a shell when it starts a model: this list is a security boundary.
-  [[ "$MODEL_NAME" =~ ^[a-z0-9][a-z0-9_.-]{0,62}$ && "$MODEL_NAME" != *..* ]] ||
-    usage_error "model name $shown" 'must be 1 to 63 of a-z 0-9 _ . -, start with a letter or digit, and have no ..'
-  for reserved in "${COMPOSING_MODELS[@]}"; do
-    [[ "$MODEL_NAME" != "$reserved" ]] ||
-      usage_error "model name $shown" 'is the name of a model inside the ensemble'
-  done
+  local problem
+  problem="$(model_name_problem "$MODEL_NAME" "$TEMPLATE")"
+  [[ -z "$problem" ]] || usage_error "model name $(printf '%q' "${MODEL_NAME:0:80}")" "$problem"
   [[ "$TAG" =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] ||
     usage_error "container tag $(printf '%q' "${TAG:0:80}")" 'must be 1 to 128 of A-Z a-z 0-9 _ . -'
   [[ "$MAX_BATCH_SIZE" =~ ^[1-9][0-9]{0,3}$ && "$MAX_BATCH_SIZE" -le "$LARGEST_BATCH" ]] ||
@@ -145,6 +137,12 @@ check_inputs() {
   fi
   require_command envsubst gettext-base
   PYTHON="$(find_python)"
+  CONVERT_PYTHON="$PYTHON"
+  if [[ "$EXPORTER" == optimum ]]; then
+    # Its transformers is too old for the rest, so it has an environment of its own.
+    CONVERT_PYTHON="$ROOT/.venv-optimum/bin/python"
+    [[ -x "$CONVERT_PYTHON" ]] || die "$CONVERT_PYTHON" 'not found' 'run make setup-optimum first'
+  fi
   ENGINE=''
   if [[ "$NO_IMAGE" == 0 ]]; then
     ENGINE="$(find_engine "$WANTED_ENGINE")"
@@ -169,37 +167,33 @@ prepare_work() {
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
-  if [[ "$KEEP" == 0 ]]; then
-    setsid "$ROOT/lib/guard.sh" $$ "$ENGINE" "$WORK" "$CANDIDATE" >/dev/null 2>&1 &
-    GUARD_PID=$!
-  fi
+  setsid "$ROOT/lib/guard.sh" $$ "$ENGINE" "$WORK" "$CANDIDATE" >/dev/null 2>&1 &
+  GUARD_PID=$!
 }
 
 finish() {
   local status=$?
   trap - EXIT
   if [[ -n "${STEP_PID:-}" ]]; then
-    kill "$STEP_PID" 2>/dev/null || true
-    wait "$STEP_PID" 2>/dev/null || true
+    end_group "$STEP_PID"
   fi
   [[ "$status" -lt 128 ]] || printf 'error: build: interrupted\n' >&2
+  remove_candidate "$CANDIDATE"
   if [[ "$KEEP" == 1 ]]; then
     log "work folder kept: $WORK"
-    return 0
+  else
+    rm -rf -- "$WORK"
   fi
-  clean_build "$WORK" "$CANDIDATE"
   kill "$GUARD_PID" 2>/dev/null || true
   exit "$status"
 }
 
 convert() {
-  local python="$PYTHON" options=(--cache "$ROOT/.cache/conversions" --exporter "$EXPORTER")
-  # Its transformers is too old for the rest, so it has an environment of its own.
-  [[ "$EXPORTER" != optimum ]] || python="$ROOT/.venv-optimum/bin/python"
+  local options=(--cache "$ROOT/.cache/conversions" --exporter "$EXPORTER")
   [[ -z "$MAX_LENGTH" ]] || options+=(--max-length "$MAX_LENGTH")
   [[ -z "$SAMPLES" ]] || options+=(--samples "$SAMPLES")
   step 'export to ONNX, compare with the original' \
-    "$python" "$ROOT/utils/convert_to_onnx.py" --model "$MODEL" --tokenizer "$TOKENIZER" \
+    "$CONVERT_PYTHON" "$ROOT/utils/convert_to_onnx.py" --model "$MODEL" --tokenizer "$TOKENIZER" \
     --labels "$LABELS" --save-dir "$WORK/model" "${options[@]}"
 }
 
@@ -241,6 +235,15 @@ build_image() {
     "$ENGINE" tag "$CANDIDATE" "$IMAGE"
 }
 
+# buildah builds images that podman runs.
+serving_engine() {
+  if [[ "$ENGINE" == buildah ]]; then
+    printf 'podman'
+  else
+    printf '%s' "$ENGINE"
+  fi
+}
+
 main() {
   parse_arguments "$@"
   check_arguments
@@ -264,7 +267,7 @@ main() {
     [[ -z "$OUTPUT" ]] || printf '%s\n' "$OUTPUT"
   else
     log "$IMAGE is ready after $(seconds_since "$started") s:"
-    log "  docker run --shm-size=256m -p8000:8000 -p8001:8001 -p8002:8002 $IMAGE"
+    log "  $(serving_engine) run --shm-size=256m -p8000:8000 -p8001:8001 -p8002:8002 $IMAGE"
     printf '%s\n' "$IMAGE"
   fi
 }

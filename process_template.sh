@@ -3,6 +3,8 @@
 set -Eeuo pipefail
 # shellcheck source=lib/log.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/log.sh"
+# shellcheck source=lib/model_name.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/model_name.sh"
 
 # The variables that templates may name. Each must be set and not empty.
 readonly VARIABLES=(
@@ -17,9 +19,6 @@ readonly VARIABLES=(
   LOGITS_TENSOR
   WARMUP_INPUTS
 )
-
-# The folder that takes the model's name: Triton wants folder and model to be named alike.
-readonly ENSEMBLE_FOLDER='ensemble_model'
 
 usage() {
   cat <<EOF
@@ -65,7 +64,9 @@ check_template() {
 render() {
   local source="$1" target="$2" shell_format file
   shell_format="$(printf '$%s ' "${VARIABLES[@]}")"
-  cp -R -- "$source/." "$target/" || die "$target" 'cannot be written'
+  # A read-only template makes no read-only copy.
+  cp -R --no-preserve=mode -- "$source/." "$target/" 2>/dev/null ||
+    die "$target" 'cannot be written'
   while IFS= read -r -d '' file; do
     envsubst "$shell_format" <"$file" >"${file%.template}" ||
       die "${file%.template}" 'cannot be written'
@@ -86,8 +87,9 @@ main() {
     --variables)
       [[ $# -ge 2 && -f "$2" ]] || die "${2:---variables}" 'no such file'
       set -a
+      # A path, or the shell would look for it on PATH first.
       # shellcheck source=/dev/null
-      source "$2"
+      source "$(realpath -- "$2")"
       set +a
       shift 2
       ;;
@@ -96,13 +98,16 @@ main() {
   local source="$1" target="$2" file
   require_command envsubst gettext-base
   [[ -d "$source" ]] || die "$source" 'no such folder'
+  local problem
+  problem="$(model_name_problem "${MODEL_NAME-$ENSEMBLE_FOLDER}" "$source")"
+  [[ -z "$problem" ]] || die "MODEL_NAME $(printf '%q' "$MODEL_NAME")" "$problem"
   if [[ -e "$target" && -n "$(ls -A -- "$target" 2>/dev/null || printf x)" ]]; then
     die "$target" 'exists and is not an empty folder' 'choose another or remove it'
   fi
   while IFS= read -r -d '' file; do
     check_template "$file"
   done < <(find "$source" -type f -name '*.template' -print0 | sort -z)
-  mkdir -p -- "$target" || die "$target" 'cannot be created'
+  mkdir -p -- "$target" 2>/dev/null || die "$target" 'cannot be created'
   render "$source" "$target"
 }
 

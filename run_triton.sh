@@ -67,7 +67,7 @@ parse_arguments() {
 check_ports() {
   local port
   for port in "$HTTP_PORT" "$GRPC_PORT" "$METRICS_PORT"; do
-    [[ "$port" =~ ^[0-9]{1,5}$ && "$port" -ge 1 && "$port" -le 65535 ]] ||
+    [[ "$port" =~ ^[1-9][0-9]{0,4}$ && "$port" -le 65535 ]] ||
       usage_error "$port" 'is not a port number'
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
       die "port $port" 'in use' 'choose another with --http-port, --grpc-port or --metrics-port'

@@ -24,9 +24,9 @@ find_engine() {
 
 engine_answers() {
   case "$1" in
-    docker) timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1 ;;
-    podman) timeout 10 podman info >/dev/null 2>&1 ;;
-    buildah) timeout 10 buildah images --quiet >/dev/null 2>&1 ;;
+    docker) timeout --foreground 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1 ;;
+    podman) timeout --foreground 10 podman info >/dev/null 2>&1 ;;
+    buildah) timeout --foreground 10 buildah images --quiet >/dev/null 2>&1 ;;
   esac
 }
 
@@ -40,7 +40,8 @@ engine_has_image() {
 }
 
 engine_pull() {
-  timeout "${PULL_TIMEOUT_SECONDS:-120}" "$ENGINE" pull "$1" >&2
+  # --foreground: otherwise it leaves the process group by which a build is ended.
+  timeout --foreground "${PULL_TIMEOUT_SECONDS:-120}" "$ENGINE" pull "$1" >&2
 }
 
 # engine_import TAR_FILE REFERENCE PATH_VARIABLE
@@ -84,16 +85,11 @@ docker_has_buildkit() {
   [[ "${version%%.*}" -lt 23 ]] || docker buildx version >/dev/null 2>&1
 }
 
-engine_tag() {
-  "$ENGINE" tag "$1" "$2"
-}
-
-# Takes the tag off, and deletes the image when that was its last.
-engine_untag() {
-  case "$ENGINE" in
-    docker | podman) "$ENGINE" rmi "$1" >/dev/null 2>&1 ;;
-    buildah) buildah rmi "$1" >/dev/null 2>&1 ;;
-  esac
+# Takes a build's candidate name away, and the image with it unless it has got its final tag.
+remove_candidate() {
+  local candidate="$1"
+  [[ -n "$ENGINE" ]] || return 0
+  "$ENGINE" rmi "$candidate" >/dev/null 2>&1 || true
 }
 
 # engine_run_gated NAME IMAGE HTTP_PORT GRPC_PORT: runs the image in the foreground until it stops,

@@ -7,8 +7,8 @@ LIB="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 source "$LIB/log.sh"
 # shellcheck source=lib/engine.sh
 source "$LIB/engine.sh"
-# shellcheck source=lib/cleanup.sh
-source "$LIB/cleanup.sh"
+# shellcheck source=lib/step.sh
+source "$LIB/step.sh"
 
 main() {
   local pid="$1" work="$3" candidate="$4"
@@ -16,9 +16,9 @@ main() {
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.3
   done
-  # The commands of the build were told to stop when it died; let them.
-  sleep 2
-  clean_build "$work" "$candidate"
+  [[ ! -s "$work/step_group" ]] || end_group "$(<"$work/step_group")"
+  remove_candidate "$candidate"
+  rm -rf -- "$work"
 }
 
 main "$@"

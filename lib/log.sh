@@ -3,16 +3,21 @@
 
 # error: subject: problem (hint), exit 1
 die() {
-  local subject="$1" problem="$2" hint="${3:-}"
-  printf 'error: %s: %s%s\n' "$subject" "$problem" "${hint:+ ($hint)}" >&2
+  print_error "$@"
   exit 1
 }
 
 # The same for wrong arguments, exit 2
 usage_error() {
-  local subject="$1" problem="$2" hint="${3:-"see --help"}"
-  printf 'error: %s: %s (%s)\n' "$subject" "$problem" "$hint" >&2
+  print_error "$1" "$2" "${3:-"see --help"}"
   exit 2
+}
+
+# One line, whatever the words have in them
+print_error() {
+  local subject="$1" problem="$2" hint="${3:-}" line
+  line="error: ${subject:-"''"}: $problem${hint:+ ($hint)}"
+  printf '%s\n' "${line//[[:cntrl:]]/ }" >&2
 }
 
 # A line for the person who watches, unless --quiet was given

@@ -3,7 +3,7 @@
 # ends the script with the command's own error line. Sourced after lib/log.sh.
 #
 # DRY_RUN=1 prints the commands on stdout instead; QUIET=1 shows only errors; LOG_FILE takes what
-# the commands write to stderr.
+# the commands write to stderr; WORK/step_group tells lib/guard.sh which group runs.
 
 STEP_NUMBER=0
 STEP_COUNT="${STEP_COUNT:-0}"
@@ -21,22 +21,40 @@ step() {
   label="$(printf '[%d/%d] %s' "$STEP_NUMBER" "$STEP_COUNT" "$name")"
   printf '\n== %s\n' "$label" >>"$LOG_FILE"
 
-  # With the parent gone nobody would wait for the command or clean up after it.
-  local guarded=("$@")
-  command -v setpriv >/dev/null && guarded=(setpriv --pdeathsig TERM "$@")
-  "${guarded[@]}" >>"$LOG_FILE" 2>"$LOG_FILE.step" &
+  # A group of its own, so that the command can be ended with all that it started.
+  setsid "$@" >>"$LOG_FILE" 2>"$LOG_FILE.step" &
   STEP_PID=$!
+  printf '%s\n' "$STEP_PID" >"$WORK/step_group"
   show_progress "$STEP_PID" "$label" "$started"
   wait "$STEP_PID" || status=$?
   STEP_PID=''
   cat "$LOG_FILE.step" >>"$LOG_FILE"
   if [[ "$status" -ne 0 ]]; then
     clear_progress
-    printf 'error: %s\n' "$(reason_in "$LOG_FILE.step")" >&2
-    exit 1
+    fail_with_reason "$name" "$(reason_in "$LOG_FILE.step")"
   fi
   clear_progress
   log "$label $(seconds_since "$started") s"
+}
+
+# The command's own error line if it has one, under the step's name if not
+fail_with_reason() {
+  local name="$1" reason="$2"
+  if [[ "$reason" == *': '* ]]; then
+    die "${reason%%: *}" "${reason#*: }"
+  fi
+  die "$name" "${reason:-"failed without a word (--keep keeps its log)"}"
+}
+
+# Ends a process group: asks first, waits up to five seconds, then makes it.
+end_group() {
+  local group="$1" tries
+  kill -TERM -- "-$group" 2>/dev/null || return 0
+  for ((tries = 0; tries < 50; tries++)); do
+    kill -0 -- "-$group" 2>/dev/null || return 0
+    sleep 0.1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
 }
 
 print_quoted() {
