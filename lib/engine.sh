@@ -107,18 +107,23 @@ engine_run_gated() {
       ;;
     buildah)
       buildah from --name "$name" --pull-never "$image" >/dev/null
-      exec buildah run --isolation chroot "$name" -- tini -- /opt/tritonserver/bin/serve \
+      # Without tini, which would keep the server from buildah's signals.
+      exec buildah run --isolation chroot "$name" -- /opt/tritonserver/bin/serve \
         --http-address=127.0.0.1 --http-port="$http_port" \
         --grpc-address=127.0.0.1 --grpc-port="$grpc_port" --allow-metrics=false
       ;;
   esac
 }
 
-# Ends and removes what engine_run_gated started.
-engine_remove_container() {
-  local name="$1"
+# engine_end_gated NAME PID: ends and removes what engine_run_gated started as process PID.
+engine_end_gated() {
+  local name="$1" pid="$2"
   case "$ENGINE" in
     docker | podman) "$ENGINE" rm --force "$name" >/dev/null 2>&1 ;;
-    buildah) buildah rm "$name" >/dev/null 2>&1 ;;
+    buildah)
+      # It passes the signal on; what it runs would survive the removal.
+      kill "$pid" 2>/dev/null && wait "$pid"
+      buildah rm "$name" >/dev/null 2>&1
+      ;;
   esac
 }

@@ -44,7 +44,7 @@ stop() {
   local status=$?
   trap - EXIT
   [[ -z "$VERIFY_PID" ]] || kill "$VERIFY_PID" 2>/dev/null || true
-  [[ -z "$CONTAINER" ]] || engine_remove_container "$CONTAINER" || true
+  [[ -z "$CONTAINER" ]] || engine_end_gated "$CONTAINER" "$SERVER_PID" || true
   [[ -z "$SERVER_PID" ]] || kill "$SERVER_PID" 2>/dev/null || true
   wait
   rm -rf -- "$WORK"

@@ -13,7 +13,7 @@ import pytest
 from tests import checkpoints
 from tests.containers import docker, running
 from tests.image.conftest import Built, make_image
-from tests.serving import ROOT, base_environment
+from tests.serving import ROOT, base_environment, stub_processes
 from utils.inference import Server
 
 pytestmark = pytest.mark.image
@@ -137,7 +137,7 @@ def test_a_build_ended_in_its_container_gate_leaves_nothing(
 
 @pytest.mark.parametrize("engine", ["podman", "buildah"])
 def test_the_other_engines_build_and_check_the_same_image(built: Built, engine: str) -> None:
-    name = f"by_{engine}"
+    name, stubs = f"by_{engine}", stub_processes()
     done = make_image(built.checkpoint, name, "pytest", "--engine", engine)
     image = f"localhost/triton_{name}:pytest"
     inspected = subprocess.run(
@@ -146,6 +146,7 @@ def test_the_other_engines_build_and_check_the_same_image(built: Built, engine: 
     subprocess.run([engine, "rmi", "--force", image], check=False, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"triton_{name}:pytest\n"
+    assert stub_processes() == stubs
     assert inspected.returncode == 0
 
 
