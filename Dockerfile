@@ -11,11 +11,14 @@ ARG BASE_PACKAGES="libpython3.11 libstdc++6 python3.11-minimal tini zlib1g"
 RUN if ! dpkg-query --show ${BASE_PACKAGES} >/dev/null 2>&1; then \
       apt-get update \
       && apt-get install -y --no-install-recommends ${BASE_PACKAGES} \
-      && rm -rf /var/lib/apt/lists/*; \
+      && rm -rf /var/lib/apt/lists/* /var/cache/apt/*; \
     fi
 
-COPY server /opt/tritonserver
-COPY models /models
+# Folders of the context. The server's tree brings its own Python packages.
+ARG SERVER=server
+ARG MODELS=models
+COPY ${SERVER} /opt/tritonserver
+COPY ${MODELS} /models
 
 # For any number: nothing in the image belongs to this user, and nothing needs to.
 USER 65532:65532

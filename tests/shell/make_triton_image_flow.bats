@@ -1,0 +1,423 @@
+#!/usr/bin/env bats
+# Builds of make_triton_image.sh that succeed, with stubs: what they print, call and leave.
+
+load helper
+
+readonly STEPS=12
+
+setup_file() {
+  make_shared_files
+  in_background builds
+  in_background more_builds
+}
+
+builds() {
+  local samples="$BATS_FILE_TMPDIR/my samples.txt"
+  printf 'a text\n' >"$samples"
+  build_ahead plain
+  build_ahead options cls_model 1 --max-length 77 --samples "$samples" --exporter dynamo \
+    --image registry.example:5000/team/cls:2 --output kept --keep
+  STUB_ENGINES='podman' build_ahead podman
+  STUB_ENGINES='docker buildah' build_ahead buildah --engine buildah
+}
+
+more_builds() {
+  local quiet="$BATS_FILE_TMPDIR/a quiet build"
+  mkdir -p "$quiet/repo/build/other.abcdef"
+  build_ahead 'a quiet build' --quiet cls_model 1.2 8
+  build_ahead dry_run --dry-run --output kept cls_model 3
+  STUB_ENGINES='' build_ahead no_image --no-image
+  mkdir -p "$BATS_FILE_TMPDIR/repository/here/kept"
+  STUB_ADD='model.onnx.data' build_ahead repository --no-image --output kept cls_model
+  three_at_once
+}
+
+# Two builds of one name and another, in one workplace
+three_at_once() (
+  enter_workplace "$BATS_FILE_TMPDIR/at_once"
+  make_image "${INPUTS[@]}" same >../same_1 2>/dev/null &
+  make_image "${INPUTS[@]}" same >../same_2 2>/dev/null &
+  make_image "${INPUTS[@]}" other >../other 2>/dev/null &
+  wait
+  : >../done
+)
+
+use_three() {
+  wait_until 60 test -e "$BATS_FILE_TMPDIR/at_once/done"
+  enter_workplace "$BATS_FILE_TMPDIR/at_once" "$BATS_FILE_TMPDIR/at_once/repo"
+}
+
+teardown() {
+  end_processes
+}
+
+# build [ARGUMENT ...]: for the tests that need one of their own
+build() {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  run --separate-stderr make_image "${INPUTS[@]}" "$@"
+}
+
+@test "a build prints the image reference and nothing else on stdout" {
+  use_build 'a quiet build'
+  assert_success
+  assert_output triton_cls_model:1.2
+}
+
+@test "a build leaves no work folder, no candidate and no process" {
+  use_build plain
+  assert_called 'docker build .*--tag triton_candidate:.*'
+  assert_called 'docker rmi triton_candidate:[A-Za-z0-9]{6}'
+  assert_tidy
+}
+
+@test "the default name is ensemble_model:latest" {
+  use_build plain
+  assert_success
+  assert_output triton_ensemble_model:latest
+}
+
+@test "the default batch size is 4" {
+  use_build plain
+  assert_called 'python template_variables.py .* ensemble_model 4'
+}
+
+@test "the model name and the batch size reach the template" {
+  use_build 'a quiet build'
+  assert_called 'python template_variables.py .* cls_model 8'
+}
+
+@test "the model name and the version reach the image labels" {
+  use_build 'a quiet build'
+  assert_called 'python image_labels.py .* cls_model [0-9]+\.[0-9]+\.[0-9]+'
+}
+
+@test "each image label is an option of the image build" {
+  use_build plain
+  assert_called 'docker build .*--label stub\.label=one --label stub\.words=two\\ words .*'
+}
+
+@test "the inputs reach the conversion" {
+  use_build plain
+  assert_called "python convert_to_onnx.py --model $INPUTS_FOLDER/model --tokenizer $INPUTS_FOLDER/tokenizer --labels $INPUTS_FOLDER/id2label.json .*"
+}
+
+@test "without --max-length and --samples the conversion gets neither" {
+  use_build plain
+  assert_not_called 'python convert_to_onnx.py .*(--max-length|--samples).*'
+}
+
+@test "--max-length reaches the conversion" {
+  use_build options
+  assert_called 'python convert_to_onnx.py .*--max-length 77.*'
+}
+
+@test "--samples reaches the conversion, with a space in its name" {
+  use_build options
+  assert_called 'python convert_to_onnx.py .*--samples [^ ]*/my\\ samples\.txt.*'
+}
+
+@test "the default exporter is auto" {
+  use_build plain
+  assert_called 'python convert_to_onnx.py .*--exporter auto.*'
+}
+
+@test "--exporter reaches the conversion" {
+  use_build options
+  assert_called 'python convert_to_onnx.py .*--exporter dynamo.*'
+}
+
+@test "--exporter optimum converts with the Python of its own environment" {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  mkdir -p "$REPO/.venv-optimum/bin"
+  # shellcheck disable=SC2016
+  printf '#!/bin/sh\necho "${1##*/}" >>optimum\nexec %q "$@"\n' "$PYTHON" >"$REPO/.venv-optimum/bin/python"
+  chmod +x "$REPO/.venv-optimum/bin/python"
+  run --separate-stderr make_image --no-image --exporter optimum "${INPUTS[@]}"
+  assert_success
+  assert_equal "$(<optimum)" convert_to_onnx.py
+}
+
+@test "--image names the image" {
+  use_build options
+  assert_success
+  assert_output registry.example:5000/team/cls:2
+  assert_image registry.example:5000/team/cls:2
+  assert_no_image triton_cls_model:1
+}
+
+@test "options may stand between arguments and behind them" {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  run --separate-stderr make_image "${INPUTS[0]}" --dry-run "${INPUTS[@]:1}" --image other:1
+  assert_success
+  assert_line --index $((STEPS - 1)) --partial other:1
+}
+
+@test "--quiet prints nothing on stderr" {
+  use_build 'a quiet build'
+  assert_success
+  assert_output triton_cls_model:1.2
+  assert_equal "$stderr" ''
+}
+
+@test "each step is a numbered line with its seconds" {
+  local number
+  use_build plain
+  for ((number = 1; number <= STEPS; number++)); do
+    assert_regex "${stderr_lines[number - 1]}" "^\[$number/$STEPS\] .+ [0-9]+\.[0-9] s\$"
+  done
+}
+
+@test "with --output there is one step more" {
+  use_build options
+  assert_regex "${stderr_lines[STEPS]}" "^\[$((STEPS + 1))/$((STEPS + 1))\] "
+}
+
+@test "the last lines tell the time and how to run the image" {
+  use_build plain
+  assert_regex "${stderr_lines[STEPS]}" '^triton_ensemble_model:latest is ready after [0-9]+\.[0-9] s:$'
+  assert_regex "${stderr_lines[STEPS + 1]}" '^  docker run .* triton_ensemble_model:latest$'
+}
+
+@test "the line on how to run the image names the engine that built it" {
+  use_build podman
+  assert_regex "${stderr_lines[STEPS + 1]}" '^  podman run '
+}
+
+@test "on a terminal the line of a step is rewritten" {
+  local command
+  enter_workplace "$BATS_TEST_TMPDIR"
+  printf -v command '%q ' "$REPO/make_triton_image.sh" --no-image "${INPUTS[@]}"
+  STUB_FAIL='convert_to_onnx.py' TERM=xterm run script -qec "$command" /dev/null 3>&-
+  assert_failure 1
+  assert_regex "$output" $'\r\e\\[K\\[1/6\\] '
+}
+
+@test "what the steps print does not reach the caller" {
+  use_build plain
+  refute_regex "$output$stderr" 'Successfully built'
+}
+
+@test "--version prints name and version" {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  run --separate-stderr make_image --version
+  assert_success
+  assert_regex "$output" '^make_triton_image\.sh [0-9]+\.[0-9]+\.[0-9]+$'
+  assert_no_calls
+}
+
+@test "-h prints the usage on stdout" {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  run --separate-stderr make_image -h
+  assert_success
+  assert_line --index 0 --partial 'Usage: make_triton_image.sh'
+  assert_equal "$stderr" ''
+}
+
+@test "--help behind arguments prints the usage and builds nothing" {
+  build --help
+  assert_success
+  assert_line --index 0 --partial 'Usage: make_triton_image.sh'
+  assert_no_calls
+}
+
+@test "the usage names every option that the parser knows" {
+  local option options
+  build --help
+  options="$(grep -o -E -- '^ +(-[a-z-]+( \| )?)+\)' "$REPO/make_triton_image.sh" | grep -o -E -- '-[a-z-]+')"
+  assert_regex "$options" '--dry-run'
+  for option in $options; do
+    assert_output --partial "$option"
+  done
+}
+
+@test "a dry run prints one command for each step" {
+  use_build dry_run
+  assert_success
+  assert_equal "${#lines[@]}" $((STEPS + 1))
+}
+
+@test "each command of a dry run can be read by the shell" {
+  local line
+  use_build dry_run
+  for line in "${lines[@]}"; do
+    bash -n <<<"$line"
+  done
+}
+
+@test "a dry run quotes paths with spaces" {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  mkdir 'my model'
+  run --separate-stderr make_image --dry-run 'my model' "${INPUTS[@]:1}"
+  eval "set -- ${lines[0]}"
+  assert_equal "$4" 'my model'
+}
+
+@test "a dry run creates nothing" {
+  use_build dry_run
+  assert_not_exists "$REPO/build"
+  assert_not_exists "$REPO/.cache"
+  assert_equal "$(ls -A . "$TMPDIR")" $'.:\n\n'"$TMPDIR:"
+}
+
+@test "a dry run starts nothing" {
+  use_build dry_run
+  assert_not_called 'python .*'
+  assert_not_called 'docker (build|pull|run|tag|rmi) .*'
+  assert_no_processes
+}
+
+@test "a dry run ends with the tag" {
+  use_build dry_run
+  assert_equal "${lines[STEPS]}" 'docker tag triton_candidate:XXXXXX triton_cls_model:3'
+}
+
+@test "a dry run with --no-image has no command of an engine" {
+  build --dry-run --no-image
+  assert_equal "${#lines[@]}" 6
+  refute_output --regexp '(docker|podman|buildah)'
+}
+
+@test "--no-image needs no engine and calls none" {
+  use_build no_image
+  assert_success
+  assert_not_called '(docker|podman|buildah).*'
+}
+
+@test "--no-image prints nothing on stdout" {
+  use_build no_image
+  assert_success
+  assert_output ''
+}
+
+@test "--no-image leaves no work folder and no process" {
+  use_build no_image
+  assert_tidy
+}
+
+@test "--no-image has six steps" {
+  use_build no_image
+  assert_regex "${stderr_lines[5]}" '^\[6/6\] '
+}
+
+@test "--no-image with --output prints the folder" {
+  use_build repository
+  assert_success
+  assert_output kept
+}
+
+@test "--output keeps the rendered repository" {
+  use_build repository
+  assert_equal "$(ls kept)" $'cls_model\nmodel_onnx\npost_processing\ntext_preprocessing'
+  assert_file_contains kept/cls_model/config.pbtxt '^name: "cls_model"$'
+}
+
+@test "the repository holds graph, tokenizer and labels" {
+  use_build repository
+  assert_equal "$(<kept/model_onnx/1/model.onnx)" 'stub model.onnx'
+  assert_equal "$(<kept/text_preprocessing/1/tokenizer.json)" 'stub tokenizer.json'
+  assert_equal "$(<kept/post_processing/1/id2label.json)" 'stub id2label.json'
+}
+
+@test "external data of the graph goes with it" {
+  use_build repository
+  assert_exists kept/model_onnx/1/model.onnx.data
+}
+
+@test "--output with an image keeps the repository too" {
+  use_build options
+  assert_exists kept/cls_model/config.pbtxt
+}
+
+@test "answers are compared once on the repository and once on the image" {
+  use_build plain
+  assert_equal "$(grep -x -E 'serve|docker run|verify_answers.py' "$STUB_FOLDER/keys" | sort)" \
+    $'docker run\nserve\nverify_answers.py\nverify_answers.py'
+}
+
+@test "the tag is the last step" {
+  use_build plain
+  assert_equal "$(tail -n 2 "$STUB_FOLDER/keys")" $'docker tag\ndocker rmi'
+}
+
+@test "the container of the gate is published on the loopback address only" {
+  use_build plain
+  assert_called 'docker run .*--publish 127\.0\.0\.1:[0-9]+:8000 --publish 127\.0\.0\.1:[0-9]+:8001 triton_candidate:.*'
+}
+
+@test "the container of the gate is removed" {
+  use_build plain
+  assert_called 'docker rm --force triton-gate-.*'
+}
+
+@test "podman builds the image where docker does not answer" {
+  use_build podman
+  assert_success
+  assert_output triton_ensemble_model:latest
+  assert_called 'podman tag localhost/triton_candidate:[A-Za-z0-9]+ triton_ensemble_model:latest'
+  assert_tidy
+}
+
+@test "buildah builds the image when it is asked to" {
+  use_build buildah
+  assert_success
+  assert_called 'buildah tag localhost/triton_candidate:[A-Za-z0-9]+ triton_ensemble_model:latest'
+  assert_not_called 'docker .*'
+  assert_tidy
+}
+
+@test "without setpriv a build works too" {
+  hide_command setpriv
+  build --no-image
+  assert_success
+}
+
+@test "a build works from a folder with a space in its name" {
+  use_build 'a quiet build'
+  assert_success
+  assert_image triton_cls_model:1.2
+}
+
+@test "--keep keeps the work folder and names it" {
+  use_build options
+  assert_success
+  assert_regex "$stderr" "work folder kept: $REPO/build/cls_model\.[A-Za-z0-9]{6}\$"
+  assert_exists "${stderr##*kept: }/model/model.onnx"
+}
+
+@test "--keep keeps a log with the output of all steps" {
+  use_build options
+  assert_file_contains "${stderr##*kept: }/build.log" '^== \[13/13\] tag$'
+  assert_file_contains "${stderr##*kept: }/build.log" '^Successfully built$'
+}
+
+@test "--keep does not keep the candidate image" {
+  use_build options
+  assert_equal "$(ls "$STUB_FOLDER/images")" $'debian:12-slim\nregistry.example:5000%team%cls:2'
+}
+
+@test "--keep leaves no process" {
+  use_build options
+  assert_no_processes
+}
+
+@test "other work folders in build/ stay" {
+  use_build 'a quiet build'
+  assert_equal "$(ls "$REPO/build")" other.abcdef
+}
+
+@test "builds at once print their own references" {
+  use_three
+  assert_equal "$(cat ../same_1 ../same_2 ../other)" $'triton_same:latest\ntriton_same:latest\ntriton_other:latest'
+}
+
+@test "builds at once do not share a candidate, even of one name" {
+  use_three
+  assert_equal "$(grep -o -E '^docker rmi .*' "$STUB_FOLDER/calls" | sort -u | wc -l)" 3
+}
+
+@test "builds at once leave nothing but their images" {
+  use_three
+  assert_image triton_same:latest
+  assert_image triton_other:latest
+  assert_tidy
+}
