@@ -11,14 +11,14 @@ export PATH="$ROOT/.venv/bin:$PATH"
 readonly PARTS=(lint unit shell server optimum image)
 
 shell_files() {
-  git ls-files --cached --others --exclude-standard '*.sh' server/bin/serve .ci/run
+  git ls-files --cached --others --exclude-standard '*.sh' '*.bash' '*.bats' server/bin/serve .ci/run
 }
 
 lint() {
   local files
   mapfile -t files < <(shell_files)
   shellcheck --external-sources "${files[@]}"
-  shfmt -i 2 -ci -d "${files[@]}" tests/shell
+  shfmt -i 2 -ci -d "${files[@]}"
   ruff check .
   ruff format --check --quiet .
   mypy
@@ -28,7 +28,7 @@ lint() {
 format() {
   local files
   mapfile -t files < <(shell_files)
-  shfmt -i 2 -ci -w "${files[@]}" tests/shell
+  shfmt -i 2 -ci -w "${files[@]}"
   ruff check --fix --quiet .
   ruff format .
 }
