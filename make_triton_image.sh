@@ -6,6 +6,8 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 source "$ROOT/lib/log.sh"
 # shellcheck source=lib/step.sh
 source "$ROOT/lib/step.sh"
+# shellcheck source=lib/processes.sh
+source "$ROOT/lib/processes.sh"
 # shellcheck source=lib/model_name.sh
 source "$ROOT/lib/model_name.sh"
 # shellcheck source=lib/engine.sh
@@ -167,7 +169,7 @@ prepare_work() {
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
-  setsid "$ROOT/lib/guard.sh" $$ "$ENGINE" "$WORK" "$CANDIDATE" >/dev/null 2>&1 &
+  setsid "$ROOT/lib/guard.sh" $$ "$ENGINE" "$WORK" "$CANDIDATE" "$KEEP" >/dev/null 2>&1 &
   GUARD_PID=$!
 }
 
@@ -175,7 +177,7 @@ finish() {
   local status=$?
   trap - EXIT
   if [[ -n "${STEP_PID:-}" ]]; then
-    end_group "$STEP_PID"
+    end_processes "-$STEP_PID"
   fi
   [[ "$status" -lt 128 ]] || printf 'error: build: interrupted\n' >&2
   remove_candidate "$CANDIDATE"

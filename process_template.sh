@@ -79,21 +79,16 @@ render() {
 }
 
 main() {
-  case "${1:-}" in
-    -h | --help)
-      usage
-      return 0
-      ;;
-    --variables)
-      [[ $# -ge 2 && -f "$2" ]] || die "${2:---variables}" 'no such file'
-      set -a
-      # A path, or the shell would look for it on PATH first.
-      # shellcheck source=/dev/null
-      source "$(realpath -- "$2")"
-      set +a
-      shift 2
-      ;;
-  esac
+  answer_help "$@"
+  if [[ "${1:-}" == --variables ]]; then
+    [[ $# -ge 2 && -f "$2" ]] || die "${2:---variables}" 'no such file'
+    set -a
+    # A path, or the shell would look for it on PATH first.
+    # shellcheck source=/dev/null
+    source "$(realpath -- "$2")"
+    set +a
+    shift 2
+  fi
   [[ $# -eq 2 ]] || usage_error 'process_template.sh' "takes SOURCE_DIR and TARGET_DIR, got $# arguments"
   local source="$1" target="$2" file
   require_command envsubst gettext-base

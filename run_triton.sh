@@ -66,6 +66,8 @@ parse_arguments() {
 
 check_ports() {
   local port
+  [[ "$HTTP_PORT" != "$GRPC_PORT" && "$HTTP_PORT" != "$METRICS_PORT" && "$GRPC_PORT" != "$METRICS_PORT" ]] ||
+    usage_error 'ports' 'the three must be different'
   for port in "$HTTP_PORT" "$GRPC_PORT" "$METRICS_PORT"; do
     [[ "$port" =~ ^[1-9][0-9]{0,4}$ && "$port" -le 65535 ]] ||
       usage_error "$port" 'is not a port number'

@@ -82,7 +82,7 @@ engine_build() {
 docker_has_buildkit() {
   local version
   version="$(docker version --format '{{.Client.Version}}')"
-  [[ "${version%%.*}" -lt 23 ]] || docker buildx version >/dev/null 2>&1
+  [[ "$version" =~ ^([0-9]|1[0-9]|2[0-2])\. ]] || docker buildx version >/dev/null 2>&1
 }
 
 # Takes a build's candidate name away, and the image with it unless it has got its final tag.

@@ -20,6 +20,16 @@ print_error() {
   printf '%s\n' "${line//[[:cntrl:]]/ }" >&2
 }
 
+# Prints the sourcing script's usage and ends it where that is all that was asked for
+answer_help() {
+  case "${1:-}" in
+    -h | --help)
+      usage
+      exit 0
+      ;;
+  esac
+}
+
 # A line for the person who watches, unless --quiet was given
 log() {
   [[ "${QUIET:-0}" == 1 ]] || printf '%s\n' "$*" >&2

@@ -28,6 +28,8 @@ step() {
   show_progress "$STEP_PID" "$label" "$started"
   wait "$STEP_PID" || status=$?
   STEP_PID=''
+  # Its number may be another process's soon.
+  rm -f -- "$WORK/step_group"
   cat "$LOG_FILE.step" >>"$LOG_FILE"
   if [[ "$status" -ne 0 ]]; then
     clear_progress
@@ -44,17 +46,6 @@ fail_with_reason() {
     die "${reason%%: *}" "${reason#*: }"
   fi
   die "$name" "${reason:-"failed without a word (--keep keeps its log)"}"
-}
-
-# Ends a process group: asks first, waits up to five seconds, then makes it.
-end_group() {
-  local group="$1" tries
-  kill -TERM -- "-$group" 2>/dev/null || return 0
-  for ((tries = 0; tries < 50; tries++)); do
-    kill -0 -- "-$group" 2>/dev/null || return 0
-    sleep 0.1
-  done
-  kill -KILL -- "-$group" 2>/dev/null || true
 }
 
 print_quoted() {

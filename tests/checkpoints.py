@@ -7,6 +7,7 @@ such as num_labels, problem_type or max_position_embeddings.
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,13 @@ def make_roberta(folder: Path, **config: Any) -> Checkpoint:
         RobertaForSequenceClassification(RobertaConfig(**settings)),
         RobertaTokenizer(vocab=vocabulary, merges=merges),
     )
+
+
+BUILDERS: dict[str, Callable[[Path], Checkpoint]] = {
+    "bert": make_bert,
+    "distilbert": make_distilbert,
+    "roberta": make_roberta,
+}
 
 
 def _save(folder: Path, model: Any, tokenizer: Any) -> Checkpoint:

@@ -21,12 +21,7 @@ EOF
 }
 
 main() {
-  case "${1:-}" in
-    -h | --help)
-      usage
-      return 0
-      ;;
-  esac
+  answer_help "$@"
   [[ $# -eq 2 || $# -eq 3 ]] || usage_error 'base_image.sh' 'takes ENGINE, PROFILE_FILE and OUTPUT_FILE'
   ENGINE="$1"
   ensure_base "$2" >"${3:-/dev/stdout}"

@@ -15,12 +15,7 @@ EOF
 }
 
 main() {
-  case "${1:-}" in
-    -h | --help)
-      usage
-      return 0
-      ;;
-  esac
+  answer_help "$@"
   [[ $# -eq 3 ]] || usage_error 'bootstrap_base_image.sh' 'takes SUITE, PACKAGES and TAR_FILE'
   local suite="$1" packages="$2" tar_file="$3"
   require_command mmdebstrap mmdebstrap

@@ -17,12 +17,7 @@ EOF
 }
 
 main() {
-  case "${1:-}" in
-    -h | --help)
-      usage
-      return 0
-      ;;
-  esac
+  answer_help "$@"
   [[ $# -eq 5 ]] || usage_error 'build_image.sh' 'takes ENGINE, BASE_IMAGE_FILE, LABELS_FILE, CONTEXT and IMAGE'
   local base_file="$2" labels_file="$3" context="$4" image="$5" label
   ENGINE="$1"

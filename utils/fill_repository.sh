@@ -16,12 +16,7 @@ EOF
 }
 
 main() {
-  case "${1:-}" in
-    -h | --help)
-      usage
-      return 0
-      ;;
-  esac
+  answer_help "$@"
   [[ $# -eq 2 ]] || usage_error 'fill_repository.sh' 'takes ARTIFACTS and REPOSITORY'
   local artifacts="$1" repository="$2"
   place "$artifacts/model.onnx" "$repository/model_onnx/1"

@@ -4,6 +4,8 @@ set -Eeuo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # shellcheck source=lib/log.sh
 source "$ROOT/lib/log.sh"
+# shellcheck source=lib/processes.sh
+source "$ROOT/lib/processes.sh"
 # shellcheck source=lib/engine.sh
 source "$ROOT/lib/engine.sh"
 
@@ -45,7 +47,7 @@ stop() {
   trap - EXIT
   [[ -z "$VERIFY_PID" ]] || kill "$VERIFY_PID" 2>/dev/null || true
   [[ -z "$CONTAINER" ]] || engine_end_gated "$CONTAINER" "$SERVER_PID" || true
-  [[ -z "$SERVER_PID" ]] || kill "$SERVER_PID" 2>/dev/null || true
+  [[ -z "$SERVER_PID" ]] || end_processes "$SERVER_PID"
   wait
   rm -rf -- "$WORK"
   exit "$status"
@@ -63,12 +65,7 @@ server_reason() {
 }
 
 main() {
-  case "${1:-}" in
-    -h | --help)
-      usage
-      return 0
-      ;;
-  esac
+  answer_help "$@"
   [[ $# -ge 4 ]] || usage_error gate.sh 'takes MODEL_NAME, REFERENCE and what to start'
   local model="$1" reference="$2"
   KIND="$3" TARGET="${!#}" ENGINE='' CONTAINER='' SERVER_PID='' VERIFY_PID=''
@@ -80,10 +77,11 @@ main() {
   PYTHON="$(find_python)"
   WORK="$(mktemp -d)"
   trap stop EXIT
+  start
+  # After the start: a fork that still has these traps would lose a signal.
   trap 'exit 130' INT
   trap 'exit 143' TERM
 
-  start
   "$PYTHON" "$ROOT/utils/verify_answers.py" "$model" "$reference" \
     --http "$HTTP" --grpc "$GRPC" --timeout "$READY_TIMEOUT_SECONDS" &
   VERIFY_PID=$!

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,6 @@ from tests import checkpoints
 from tests.containers import docker
 from tests.serving import ROOT, base_environment
 from tests.texts import write_texts
-
-BUILDERS: dict[str, Callable[[Path], object]] = {
-    "bert": checkpoints.make_bert,
-    "distilbert": checkpoints.make_distilbert,
-    "roberta": checkpoints.make_roberta,
-}
 
 
 @dataclass(frozen=True)
@@ -61,47 +55,32 @@ def docker_answers() -> None:
         )
 
 
-def build(kind: str, folder: Path) -> Built:
+def build(kind: str, folder: Path, model_name: str) -> Built:
     """Build an image of a tiny checkpoint, with 200 texts for the gates."""
     checkpoint = folder / "checkpoint"
     checkpoint.mkdir()
-    BUILDERS[kind](checkpoint)
+    checkpoints.BUILDERS[kind](checkpoint)
     samples = folder / "samples.txt"
     write_texts(samples)
-    name = f"test_{kind}"
-    done = make_image(checkpoint, name, "pytest", "--samples", samples)
+    done = make_image(checkpoint, model_name, "pytest", "--samples", samples)
     assert done.returncode == 0, done.stderr
-    return Built(kind, name, f"triton_{name}:pytest", checkpoint, samples, done.stdout, done.stderr)
+    image = f"triton_{model_name}:pytest"
+    return Built(kind, model_name, image, checkpoint, samples, done.stdout, done.stderr)
 
 
-@pytest.fixture(scope="session", params=sorted(BUILDERS))
+@pytest.fixture(scope="session", params=sorted(checkpoints.BUILDERS))
 def any_built(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Built]:
     """An image of each kind in turn."""
-    built = build(request.param, tmp_path_factory.mktemp(request.param))
-    yield built
-    docker("rmi", "--force", built.image, check=False)
+    image = build(request.param, tmp_path_factory.mktemp(request.param), f"test_{request.param}")
+    yield image
+    docker("rmi", "--force", image.image, check=False)
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """An image of a tiny BERT under another name, for the tests of the image itself."""
-    folder = tmp_path_factory.mktemp("image")
-    checkpoint = folder / "checkpoint"
-    checkpoint.mkdir()
-    checkpoints.make_bert(checkpoint)
-    samples = folder / "samples.txt"
-    write_texts(samples)
-    done = make_image(checkpoint, "cls_model", "pytest", "--samples", samples)
-    assert done.returncode == 0, done.stderr
-    yield Built(
-        "bert",
-        "cls_model",
-        "triton_cls_model:pytest",
-        checkpoint,
-        samples,
-        done.stdout,
-        done.stderr,
-    )
-    docker("rmi", "--force", "triton_cls_model:pytest", check=False)
+    image = build("bert", tmp_path_factory.mktemp("image"), "cls_model")
+    yield image
+    docker("rmi", "--force", image.image, check=False)

@@ -1,6 +1,6 @@
 """One served repository for each kind of checkpoint, shared by the tests of a run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +9,8 @@ from tests import checkpoints
 from tests.serving import Rendered, Served, render, serve
 from tests.texts import write_texts
 
-BUILDERS: dict[str, Callable[[Path], object]] = {
-    "bert": checkpoints.make_bert,
-    "distilbert": checkpoints.make_distilbert,
-    "roberta": checkpoints.make_roberta,
-}
 
-
-@pytest.fixture(scope="session", params=sorted(BUILDERS))
+@pytest.fixture(scope="session", params=sorted(checkpoints.BUILDERS))
 def any_rendered(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Rendered:
@@ -41,7 +35,7 @@ def make_rendered(kind: str, folder: Path) -> Rendered:
     """Build a checkpoint and render it, with reference answers to 200 texts."""
     checkpoint = folder / "checkpoint"
     checkpoint.mkdir()
-    BUILDERS[kind](checkpoint)
+    checkpoints.BUILDERS[kind](checkpoint)
     samples = folder / "samples.txt"
     write_texts(samples)
     return render(checkpoint, folder, samples)

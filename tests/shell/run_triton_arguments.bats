@@ -242,3 +242,7 @@ occupy() {
   assert_success
   assert_line --index 0 --partial 'Usage: run_triton.sh'
 }
+
+@test "equal ports are refused" {
+  refuse ports --http-port 9000 --grpc-port 9000 triton_cls:latest
+}

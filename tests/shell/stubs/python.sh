@@ -31,7 +31,7 @@ wait_for_server() {
   local port tries
   value_after --http "$@"
   port="${VALUE##*:}"
-  for ((tries = 0; tries < 250; tries++)); do
+  for ((tries = 0; tries < 1000; tries++)); do
     if [[ "$(<"$STUB_FOLDER/calls")" == *@(":$port:8000 "|"--http-port=$port ")* ]]; then
       return 0
     fi
