@@ -124,14 +124,15 @@ def export_onnx(classifier: Classifier, folder: Path, exporter: str) -> None:
     try:
         with _silenced():
             EXPORTERS[exporter](classifier, folder)
-        # The tracing exporter leaves the module in training mode.
-        classifier.model.eval()
         _gather_weights(folder)
         onnx.checker.check_model(str(folder / GRAPH_FILE))
     except UserError:
         raise
     except Exception as error:
         raise UserError(f"exporter {exporter}", f"failed: {first_line(error)}") from error
+    finally:
+        # The tracing exporter leaves the module in training mode, also when it fails.
+        classifier.model.eval()
 
 
 def _gather_weights(folder: Path) -> None:

@@ -24,6 +24,7 @@ Logits = npt.NDArray[np.float32]
 LOGIT_TOLERANCE = 1e-4
 PADDED_BATCH = 4
 
+# As the server has it, in model_repository/text_preprocessing/1/model.py.
 ENCODING_ATTRIBUTES = {
     "input_ids": "ids",
     "attention_mask": "attention_mask",

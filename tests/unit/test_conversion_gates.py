@@ -151,6 +151,20 @@ def test_auto_falls_back_to_dynamo_when_tracing_fails(
     assert len(list(target.iterdir())) == 5
 
 
+def test_an_exporter_that_fails_in_training_mode_leaves_the_model_in_evaluation_mode(
+    bert: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_in_training_mode(classifier: Classifier, _: Path) -> None:
+        classifier.model.train()
+        raise RuntimeError("cannot trace this")
+
+    monkeypatch.setitem(EXPORTERS, "torchscript", fail_in_training_mode)
+    classifier = load_classifier(bert.model, bert.tokenizer, 0)
+    with pytest.raises(UserError):
+        onnx_export.export_onnx(classifier, tmp_path, "torchscript")
+    assert not classifier.model.training
+
+
 def test_auto_falls_back_when_the_first_graph_does_not_pass_the_gate(
     bert: Checkpoint, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
