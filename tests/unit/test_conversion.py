@@ -432,3 +432,13 @@ def test_a_checkpoint_is_made_the_same_every_time(roberta: Checkpoint, tmp_path:
     for folder, other in ((roberta.model, again.model), (roberta.tokenizer, again.tokenizer)):
         for path in folder.iterdir():
             assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+
+
+def test_a_tokenizer_without_a_fast_version_is_refused_by_name(
+    bert: Checkpoint, tmp_path: Path, target: Path
+) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "tokenizer_config.json").write_text('{"tokenizer_class": "ByT5Tokenizer"}')
+    message = refusal(bert, target, "--tokenizer", slow)
+    assert "ByT5Tokenizer has no fast version" in message
