@@ -32,10 +32,7 @@ missing_packages() {
   local tools=("${TOOLS[@]}")
   [[ "$dev" == 0 ]] || tools+=("${DEV_TOOLS[@]}")
   for tool in "${tools[@]}"; do
-    # Any engine will do; docker.io is what gets installed where there is none.
-    if [[ "$tool" == dockerd:* ]] && { command -v podman || docker version; } >/dev/null 2>&1; then
-      continue
-    fi
+    [[ "$tool" != dockerd:* ]] || ! has_engine "$dev" || continue
     command -v "${tool%%:*}" >/dev/null || printf '%s\n' "${tool#*:}"
   done
   if [[ "$dev" == 1 && ! -e /usr/lib/bats/bats-assert/load.bash ]]; then
@@ -46,6 +43,12 @@ missing_packages() {
   "$python" -c "import ctypes; ctypes.CDLL('libpython$version.so.1.0')" 2>/dev/null ||
     [[ -e "$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')/libpython$version.so.1.0" ]] ||
     printf 'libpython%s\n' "$version"
+}
+
+# Any engine will do for images; the tests want docker itself.
+has_engine() {
+  local dev="$1"
+  docker version >/dev/null 2>&1 || { [[ "$dev" == 0 ]] && command -v podman >/dev/null; }
 }
 
 install_system_packages() {
