@@ -6,10 +6,11 @@ what the tracer cannot.
 """
 
 import contextlib
-import io
 import logging
+import os
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +161,20 @@ def _bytes(tensor: onnx.TensorProto) -> int:
 
 
 @contextlib.contextmanager
-def _silenced() -> Any:
-    """Exporters talk of passes and missing torchvision operators; users need neither."""
+def _silenced() -> Iterator[None]:
+    """Exporters talk of passes, of graphs, of missing operators; users need none of it."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+    # The tracer prints the whole graph from C++ when it fails, past Python's sys.stdout.
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)

@@ -165,6 +165,25 @@ def test_an_exporter_that_fails_in_training_mode_leaves_the_model_in_evaluation_
     assert not classifier.model.training
 
 
+def test_what_an_exporter_prints_from_c_code_does_not_reach_stdout(
+    bert: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def talk(*_: object) -> None:
+        os.write(1, b"graph(%input.1 : Long)")
+        raise RuntimeError("cannot trace this")
+
+    monkeypatch.setitem(EXPORTERS, "torchscript", talk)
+    classifier = load_classifier(bert.model, bert.tokenizer, 0)
+    capfd.readouterr()
+    with pytest.raises(UserError):
+        onnx_export.export_onnx(classifier, tmp_path, "torchscript")
+    print("after")
+    assert capfd.readouterr().out == "after\n"
+
+
 def test_auto_falls_back_when_the_first_graph_does_not_pass_the_gate(
     bert: Checkpoint, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
