@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Messages, errors and steps. Sourced; stdout stays free for results.
+# Messages and errors. Sourced; stdout stays free for results.
 
 # error: subject: problem (hint), exit 1
 die() {
@@ -51,11 +51,4 @@ find_python() {
   local python
   python="${PYTHON:-"$(repository_root)/.venv/bin/python"}"
   command -v -- "$python" || die "$python" 'not found' 'run make setup first'
-}
-
-# The first line of a log that starts with error:, else its last line, without "error: "
-reason_in() {
-  local log_file="$1" line
-  line="$(grep -m 1 '^error: ' "$log_file" || grep -v '^[[:space:]]*$' "$log_file" | tail -n 1)"
-  printf '%s\n' "${line#error: }"
 }

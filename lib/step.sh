@@ -48,6 +48,13 @@ fail_with_reason() {
   die "$name" "${reason:-"failed without a word (--keep keeps its log)"}"
 }
 
+# The first line of a log that starts with error:, else its last line, without "error: "
+reason_in() {
+  local file="$1" line
+  line="$(grep -m 1 '^error: ' "$file" || grep -v '^[[:space:]]*$' "$file" | tail -n 1)"
+  printf '%s\n' "${line#error: }"
+}
+
 print_quoted() {
   local word line=''
   for word in "$@"; do

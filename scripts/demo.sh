@@ -33,9 +33,11 @@ wait_until_ready() {
 }
 
 stop() {
-  [[ -n "$SERVER_PID" ]] || return 0
-  kill "$SERVER_PID" 2>/dev/null || true
-  wait "$SERVER_PID" 2>/dev/null || true
+  if [[ -n "$SERVER_PID" ]]; then
+    kill "$SERVER_PID" 2>/dev/null || true
+    wait "$SERVER_PID" 2>/dev/null || true
+  fi
+  [[ -z "$REPOSITORY" ]] || rm -rf -- "$REPOSITORY"
 }
 
 # Asks with curl as a user would, showing the request.
@@ -52,7 +54,10 @@ ask() {
 main() {
   local ports server=() arguments
   PYTHON="$(find_python)"
-  SERVER_PID=''
+  SERVER_PID='' REPOSITORY=''
+  trap stop EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
   train "$PYTHON"
   arguments=("$CHECKPOINT/model" "$CHECKPOINT/tokenizer" "$CHECKPOINT/id2label.json" "$MODEL_NAME" "$TAG" 4)
   mapfile -t ports < <("$PYTHON" "$ROOT/utils/free_ports.py" 3)
@@ -64,14 +69,10 @@ main() {
   else
     log 'no container engine answers here: serving on the embedded server, without an image'
     REPOSITORY="$(mktemp -d)"
-    trap 'stop; rm -rf -- "$REPOSITORY"' EXIT
     "$ROOT/make_triton_image.sh" --no-image --output "$REPOSITORY" "${arguments[@]}" >/dev/null
     server=(--repository "$REPOSITORY")
   fi
 
-  [[ -n "${REPOSITORY:-}" ]] || trap stop EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
   "$ROOT/run_triton.sh" "${server[@]}" --address 127.0.0.1 --http-port "${ports[0]}" \
     --grpc-port "${ports[1]}" --metrics-port "${ports[2]}" >"$ROOT/.cache/demo.log" 2>&1 &
   SERVER_PID=$!

@@ -10,6 +10,7 @@ if __package__ in (None, ""):
 
 from utils.errors import run_command
 from utils.labels import dump_labels, read_label_file
+from utils.output import write_result
 
 
 def main() -> None:
@@ -18,11 +19,7 @@ def main() -> None:
     parser.add_argument("label_file", type=Path, help="label2id (or already id2label) JSON file")
     parser.add_argument("-o", "--output", type=Path, help="write here instead of stdout")
     arguments = parser.parse_args()
-    text = dump_labels(read_label_file(arguments.label_file))
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
+    write_result(dump_labels(read_label_file(arguments.label_file)), arguments.output)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ if __package__ in (None, ""):
 from utils.artifacts import Settings, read_settings
 from utils.embedded_server import LOCK_FILE
 from utils.errors import run_command
+from utils.output import write_result
 
 PREFIX = "triton-image"
 TRITON_VERSION = "2.51.0"
@@ -67,10 +68,7 @@ def main() -> None:
     )
     # A label is one line in the file and one argument to the engine.
     text = "".join(f"{key}={' '.join(value.split())}\n" for key, value in labels.items())
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
+    write_result(text, arguments.output)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import onnx
 
 from utils.artifacts import GRAPH_FILE, Settings, read_settings
 from utils.errors import UserError, run_command
+from utils.output import write_result
 
 TRITON_TYPES = {
     onnx.TensorProto.INT32: "TYPE_INT32",
@@ -125,10 +126,7 @@ def main() -> None:
         inputs, outputs, settings, arguments.model_name, arguments.max_batch_size
     )
     text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
+    write_result(text, arguments.output)
 
 
 if __name__ == "__main__":
