@@ -19,6 +19,22 @@ readonly TEMPLATE="$ROOT/model_repository"
 
 readonly LARGEST_BATCH=1024
 
+# Options that utils/convert_to_onnx.py takes under the same names: the values that each may have,
+# and how they are told to the user.
+readonly -A CONVERSION_VALUES=(
+  ['--max-length']='[1-9][0-9]{0,5}' ['--function']='softmax|sigmoid|none' ['--threshold']='.+'
+  ['--top-k']='[1-9][0-9]{0,5}' ['--long-text']='truncate|head-tail|window'
+  ['--stride']='0|[1-9][0-9]{0,5}' ['--merge']='mean|max' ['--max-windows']='[1-9][0-9]{0,3}'
+  ['--samples']='.+' ['--labelled']='.+'
+  ['--tolerance']='[0-9]*\.?[0-9]*[1-9][0-9]*([eE]-?[0-9]+)?' ['--exporter']='auto|torchscript|dynamo|optimum'
+)
+readonly -A CONVERSION_WORDS=(
+  ['--max-length']='a number from 1' ['--function']='softmax, sigmoid or none'
+  ['--top-k']='a number from 1' ['--long-text']='truncate, head-tail or window'
+  ['--stride']='a number from 0' ['--merge']='mean or max' ['--max-windows']='a number from 1'
+  ['--tolerance']='a number over 0' ['--exporter']='auto, torchscript, dynamo or optimum'
+)
+
 usage() {
   cat <<'EOF'
 Usage: make_triton_image.sh [options] MODEL TOKENIZER ID2LABEL [MODEL_NAME] [CONTAINER_TAG] [MAX_BATCH_SIZE]
@@ -35,11 +51,31 @@ image reference; progress goes to stderr.
   CONTAINER_TAG    default: latest
   MAX_BATCH_SIZE   most texts in one request (default: 4)
 
-Options:
+Answers:
+  --function NAME  from logits to scores: softmax, sigmoid or none (default: as
+                   transformers' pipeline chooses by the checkpoint)
+  --threshold X    over which a label of a multi-label model is predicted, or a
+                   JSON file of label to X (default: 0.5)
+  --top-k N        labels and scores in an answer (default: all)
+  --pairs          texts come in pairs: text_input and text_pair
+
+Long texts:
+  --max-length N   most tokens (default: all that the model takes, up to 8192)
+  --long-text HOW  truncate, head-tail or window (default: truncate)
+  --stride N       tokens that two windows share (default: a quarter)
+  --merge HOW      of the windows' logits: mean or max (default: mean)
+  --max-windows N  of one text (default: 16)
+
+Gates:
+  --samples FILE   texts to compare, one a line, or .csv, .jsonl (default:
+                   built-in ones)
+  --labelled FILE  .csv or .jsonl with text and label: shows the accuracy of the
+                   original and of the exported model
+  --tolerance X    largest difference of logits and scores (default: 0.0001)
+
+Building:
   --output DIR     keep the rendered model repository in DIR
   --no-image       render and verify only
-  --max-length N   cut texts at N tokens (default: all that the model takes)
-  --samples FILE   texts for the gates, one a line (default: built-in ones)
   --exporter NAME  auto, torchscript, dynamo or optimum (default: auto)
   --image REF      image reference instead of triton_MODEL_NAME:CONTAINER_TAG
   --engine NAME    docker, podman or buildah (default: the first that answers)
@@ -55,8 +91,9 @@ EOF
 }
 
 parse_arguments() {
-  OUTPUT='' MAX_LENGTH='' SAMPLES='' EXPORTER='auto' IMAGE='' WANTED_ENGINE=''
-  NO_IMAGE=0 DRY_RUN=0 KEEP=0 QUIET=0
+  OUTPUT='' IMAGE='' WANTED_ENGINE=''
+  NO_IMAGE=0 DRY_RUN=0 KEEP=0 QUIET=0 PAIRS=0
+  declare -gA CONVERSION=()
   local positional=()
   while [[ $# -gt 0 ]]; do
     case "$1" in
@@ -72,13 +109,11 @@ parse_arguments() {
       --dry-run) DRY_RUN=1 ;;
       --keep) KEEP=1 ;;
       --quiet) QUIET=1 ;;
-      --output | --max-length | --samples | --exporter | --image | --engine)
+      --pairs) PAIRS=1 ;;
+      --output | --image | --engine)
         [[ $# -ge 2 && -n "$2" ]] || usage_error "$1" 'needs a value'
         case "$1" in
           --output) OUTPUT="$2" ;;
-          --max-length) MAX_LENGTH="$2" ;;
-          --samples) SAMPLES="$2" ;;
-          --exporter) EXPORTER="$2" ;;
           --image) IMAGE="$2" ;;
           --engine) WANTED_ENGINE="$2" ;;
         esac
@@ -89,7 +124,12 @@ parse_arguments() {
         positional+=("$@")
         break
         ;;
-      -*) usage_error "$1" 'unknown option' ;;
+      -*)
+        [[ -n "${CONVERSION_VALUES["$1"]-}" ]] || usage_error "$1" 'unknown option'
+        [[ $# -ge 2 && -n "$2" ]] || usage_error "$1" 'needs a value'
+        CONVERSION["$1"]="$2"
+        shift
+        ;;
       *) positional+=("$1") ;;
     esac
     shift
@@ -112,16 +152,15 @@ check_arguments() {
     usage_error "container tag $(printf '%q' "${TAG:0:80}")" 'must be 1 to 128 of A-Z a-z 0-9 _ . -'
   [[ "$MAX_BATCH_SIZE" =~ ^[1-9][0-9]{0,3}$ && "$MAX_BATCH_SIZE" -le "$LARGEST_BATCH" ]] ||
     usage_error "max batch size $(printf '%q' "${MAX_BATCH_SIZE:0:80}")" "must be a number from 1 to $LARGEST_BATCH"
-  [[ -z "$MAX_LENGTH" || "$MAX_LENGTH" =~ ^[1-9][0-9]{0,5}$ ]] ||
-    usage_error --max-length "must be a number from 1, not $(printf '%q' "$MAX_LENGTH")"
+  local option
+  for option in "${!CONVERSION[@]}"; do
+    [[ "${CONVERSION["$option"]}" =~ ^(${CONVERSION_VALUES["$option"]})$ ]] ||
+      usage_error "$option" "must be ${CONVERSION_WORDS["$option"]}, not $(printf '%q' "${CONVERSION["$option"]:0:80}")"
+  done
   local part='[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*'
   local host='([A-Za-z0-9.-]+(:[0-9]+)?/)?'
   [[ "$IMAGE" =~ ^${host}${part}(/${part})*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$ ]] ||
     usage_error "image $(printf '%q' "${IMAGE:0:120}")" 'is not an image reference' 'choose one with --image'
-  case "$EXPORTER" in
-    auto | torchscript | dynamo | optimum) ;;
-    *) usage_error --exporter 'must be auto, torchscript, dynamo or optimum' ;;
-  esac
   case "$WANTED_ENGINE" in
     '' | docker | podman | buildah) ;;
     *) usage_error --engine 'must be docker, podman or buildah' ;;
@@ -133,14 +172,18 @@ check_inputs() {
   [[ -d "$MODEL" ]] || die "$MODEL" 'no such folder' 'MODEL is a folder with a fine-tuned checkpoint'
   [[ -d "$TOKENIZER" ]] || die "$TOKENIZER" 'no such folder' 'TOKENIZER is a folder with tokenizer files'
   [[ -f "$LABELS" ]] || die "$LABELS" 'no such file' 'ID2LABEL is a JSON file'
-  [[ -z "$SAMPLES" || -f "$SAMPLES" ]] || die "$SAMPLES" 'no such file' '--samples takes a file of texts'
+  local option file
+  for option in --samples --labelled; do
+    file="${CONVERSION["$option"]-}"
+    [[ -z "$file" || -f "$file" ]] || die "$file" 'no such file' "$option takes a file of texts"
+  done
   if [[ -n "$OUTPUT" && -e "$OUTPUT" && -n "$(ls -A -- "$OUTPUT" 2>/dev/null || printf x)" ]]; then
     die "$OUTPUT" 'exists and is not an empty folder' 'choose another or remove it'
   fi
   require_command envsubst gettext-base
   PYTHON="$(find_python)"
   CONVERT_PYTHON="$PYTHON"
-  if [[ "$EXPORTER" == optimum ]]; then
+  if [[ "${CONVERSION[--exporter]-}" == optimum ]]; then
     # Its transformers is too old for the rest, so it has an environment of its own.
     CONVERT_PYTHON="$ROOT/.venv-optimum/bin/python"
     [[ -x "$CONVERT_PYTHON" ]] || die "$CONVERT_PYTHON" 'not found' 'run make setup-optimum first'
@@ -191,12 +234,19 @@ finish() {
 }
 
 convert() {
-  local options=(--cache "$ROOT/.cache/conversions" --exporter "$EXPORTER")
-  [[ -z "$MAX_LENGTH" ]] || options+=(--max-length "$MAX_LENGTH")
-  [[ -z "$SAMPLES" ]] || options+=(--samples "$SAMPLES")
+  local option options=(--cache "$ROOT/.cache/conversions")
+  [[ "$PAIRS" == 0 ]] || options+=(--pairs)
+  for option in "${!CONVERSION_VALUES[@]}"; do
+    [[ -z "${CONVERSION["$option"]-}" ]] || options+=("$option" "${CONVERSION["$option"]}")
+  done
   step 'export to ONNX, compare with the original' \
     "$CONVERT_PYTHON" "$ROOT/utils/convert_to_onnx.py" --model "$MODEL" --tokenizer "$TOKENIZER" \
     --labels "$LABELS" --save-dir "$WORK/model" "${options[@]}"
+  if [[ -n "${CONVERSION[--labelled]-}" ]]; then
+    step 'accuracy on the labelled texts' \
+      "$PYTHON" "$ROOT/utils/show_accuracy.py" --output "$WORK/accuracy" "$WORK/model"
+    [[ "$DRY_RUN" == 1 || "$QUIET" == 1 ]] || cat -- "$WORK/accuracy" >&2
+  fi
 }
 
 render() {
@@ -251,6 +301,7 @@ main() {
   check_arguments
   check_inputs
   STEP_COUNT=6
+  [[ -z "${CONVERSION[--labelled]-}" ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ -z "$OUTPUT" ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ "$NO_IMAGE" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 6))
   local started="$EPOCHREALTIME"

@@ -14,34 +14,99 @@ GRAPH_FILE = "model.onnx"
 WEIGHTS_FILE = "model.onnx.data"
 TOKENIZER_FILE = "tokenizer.json"
 LABELS_FILE = "id2label.json"
-SETTINGS_FILE = "settings.json"
+THRESHOLDS_FILE = "thresholds.json"
+REPORT_FILE = "report.json"
 REFERENCE_FILE = "reference.json"
+
+# How much logits and scores may differ from the original's unless the user says otherwise.
+DEFAULT_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the template needs to know beyond the graph, and where the model came from.
+class Behaviour:
+    """How the served model treats texts and logits.
 
     Attributes:
-        classes: size of the last dimension of the logits.
+        problem_type: transformers' name; decides what a prediction is.
         function: softmax, sigmoid or none.
-        max_length: tokens at which a text is cut.
+        top_k: number of labels and scores in an answer.
+        pairs: whether every text comes with a second one.
+        max_length: most tokens of one row, special ones included.
+        padding: the side on which rows are filled up; none: the model's answers change with
+            padding, so that it takes one text at a time.
+        long_text: truncate, head-tail or window.
+        stride: tokens that two neighbouring windows share.
+        merge: mean or max, over the logits of a text's windows.
+        max_windows: most windows of one text.
+    """
+
+    problem_type: str
+    function: str
+    top_k: int
+    pairs: bool
+    max_length: int
+    padding: str
+    long_text: str
+    stride: int
+    merge: str
+    max_windows: int
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The exported model against the original.
+
+    Attributes:
+        texts: number of texts compared, each alone and in a padded batch.
+        largest_difference: largest absolute difference between logits.
+        tolerance: the difference that was allowed.
+        changed_labels: texts with another top label; more than none only with a tolerance that
+            the user loosened.
+    """
+
+    texts: int
+    largest_difference: float
+    tolerance: float
+    changed_labels: int
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How well the original and the exported model do on the user's labelled texts.
+
+    Attributes:
+        examples: number of texts.
+        before: measure to value for the original.
+        after: the same for the exported model.
+    """
+
+    examples: int
+    before: dict[str, float]
+    after: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was converted, how it will answer, and what the gates found.
+
+    Attributes:
         model_type: transformers' name of the architecture.
+        classes: size of the last dimension of the logits.
         exporter: which exporter made the graph.
-        largest_difference: largest absolute difference between the two models' logits.
-        compared_texts: number of texts behind that figure.
+        behaviour: how texts and logits are treated.
+        parity: the exported model against the original.
+        accuracy: on labelled texts, if there were any.
         sources: model, tokenizer and labels as the user named them.
         digests: file name to sha256 of every file of the checkpoint that was read.
         versions: package to version at conversion.
     """
 
-    classes: int
-    function: str
-    max_length: int
     model_type: str
+    classes: int
     exporter: str
-    largest_difference: float
-    compared_texts: int
+    behaviour: Behaviour
+    parity: Parity
+    accuracy: Accuracy | None
     sources: dict[str, str]
     digests: dict[str, str]
     versions: dict[str, str]
@@ -49,45 +114,98 @@ class Settings:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the original model says to a text: labels by falling score, and those scores."""
+    """What the original model says to a text.
+
+    Attributes:
+        text: the text.
+        text_pair: the second one, of a model for pairs.
+        logits: of each class; of a text in windows, merged.
+        scores: of each class.
+        truncated: whether a part of the text was left out.
+    """
 
     text: str
-    labels: list[str]
+    text_pair: str | None
+    logits: list[float]
     scores: list[float]
+    truncated: bool
 
 
-def write_settings(folder: Path, settings: Settings) -> None:
-    """Write settings.json."""
-    text = json.dumps(asdict(settings), ensure_ascii=False, indent=2, sort_keys=True)
-    (folder / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+@dataclass(frozen=True)
+class Reference:
+    """Answers of the original model, and what is needed to compare a server's with them.
+
+    Attributes:
+        labels: of each class.
+        thresholds: of each class, for a multi-label problem; None for another.
+        problem_type: transformers' name.
+        top_k: number of labels and scores in an answer.
+        tolerance: largest absolute difference between logits or scores.
+        answers: one for each text.
+    """
+
+    labels: list[str]
+    thresholds: list[float] | None
+    problem_type: str
+    top_k: int
+    tolerance: float
+    answers: list[Answer]
 
 
-def read_settings(folder: Path) -> Settings:
-    """Read settings.json.
+def write_thresholds(folder: Path, thresholds: dict[str, float]) -> None:
+    """Write thresholds.json: label to threshold."""
+    _write(folder / THRESHOLDS_FILE, thresholds, indent=2)
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Write report.json."""
+    _write(folder / REPORT_FILE, asdict(report), indent=2)
+
+
+def read_report(folder: Path) -> Report:
+    """Read report.json.
 
     Raises:
         UserError: the folder was not written by convert_to_onnx.py.
     """
-    return _read(folder / SETTINGS_FILE, lambda data: Settings(**data))
+    return _read(folder / REPORT_FILE, _report)
 
 
-def write_reference(folder: Path, answers: list[Answer]) -> None:
+def write_reference(folder: Path, reference: Reference) -> None:
     """Write reference.json."""
-    text = json.dumps([asdict(answer) for answer in answers], ensure_ascii=False, indent=1)
-    (folder / REFERENCE_FILE).write_text(text + "\n", encoding="utf-8")
+    _write(folder / REFERENCE_FILE, asdict(reference), indent=None)
 
 
-def read_reference(path: Path) -> list[Answer]:
+def read_reference(path: Path) -> Reference:
     """Read a reference.json.
 
     Raises:
         UserError: the file is absent or of another form.
     """
-    return _read(path, lambda data: [Answer(**item) for item in data])
+    return _read(
+        path,
+        lambda data: Reference(**{**data, "answers": [Answer(**item) for item in data["answers"]]}),
+    )
+
+
+def _report(data: Any) -> Report:
+    return Report(
+        **{
+            **data,
+            "behaviour": Behaviour(**data["behaviour"]),
+            "parity": Parity(**data["parity"]),
+            "accuracy": Accuracy(**data["accuracy"]) if data["accuracy"] else None,
+        }
+    )
+
+
+def _write(path: Path, data: object, indent: int | None) -> None:
+    text = json.dumps(data, ensure_ascii=False, indent=indent)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _read(path: Path, parse: Callable[[Any], _Form]) -> _Form:
     try:
         return parse(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(path, "absent or damaged", "run utils/convert_to_onnx.py again") from error

@@ -1,29 +1,19 @@
 """Reading a fine-tuned checkpoint: its weights, its tokenizer, what they imply for serving."""
 
 import inspect
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Before transformers is imported: nothing here may ask a hub, and nobody needs its advice.
-os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# Before torch is imported: its threads spin while they wait, seconds where cores are shared.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from transformers.utils import logging as transformers_logging
-
 from utils.errors import UserError, first_line
-
-transformers_logging.disable_progress_bar()
+from utils.frameworks import torch, transformers
 
 # The value that transformers writes when a tokenizer knows no limit is 1e30; no real one is close.
 LARGEST_REAL_LENGTH = 1_000_000
 FALLBACK_LENGTH = 512
+
+# Plain attention takes memory with the square of the length: at this one 3 GB for twelve heads.
+LARGEST_DEFAULT_LENGTH = 8192
 
 
 @dataclass(frozen=True)
@@ -34,23 +24,15 @@ class Classifier:
         model: the transformers model in evaluation mode, fp32.
         tokenizer: its tokenizer, a fast one.
         max_length: most tokens that both take.
+        padding_id: token id that fills rows up and that the model takes for no part of a text.
+        input_names: which of the tokenizer's tensors the model takes.
     """
 
     model: Any
     tokenizer: Any
     max_length: int
-
-    def encode(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """The tensors that the tokenizer makes and the model takes: name to [n, tokens] int64."""
-        takes = inspect.signature(self.model.forward).parameters
-        encoded = self.tokenizer(
-            list(texts),
-            padding=True,
-            truncation=True,
-            max_length=self.max_length,
-            return_tensors="pt",
-        )
-        return {name: tensor for name, tensor in encoded.items() if name in takes}
+    padding_id: int
+    input_names: tuple[str, ...]
 
 
 def load_classifier(model_folder: Path, tokenizer_folder: Path, max_length: int) -> Classifier:
@@ -59,7 +41,8 @@ def load_classifier(model_folder: Path, tokenizer_folder: Path, max_length: int)
     Args:
         model_folder: config.json and safetensors weights.
         tokenizer_folder: tokenizer files.
-        max_length: tokens at which texts are cut; 0 for the longest that the model takes.
+        max_length: tokens at which texts are cut; 0 for the longest that the model takes, at most
+            LARGEST_DEFAULT_LENGTH.
 
     Raises:
         UserError: not a sequence classifier, no safetensors, no fast tokenizer, a `max_length`
@@ -73,24 +56,22 @@ def load_classifier(model_folder: Path, tokenizer_folder: Path, max_length: int)
             "--max-length", f"{max_length} is over the {longest} tokens that the model takes"
         )
     _check_vocabulary(model, tokenizer, tokenizer_folder)
-    return Classifier(model, tokenizer, max_length or longest)
-
-
-def score_function(config: Any) -> str:
-    """softmax, sigmoid or none: the rule of transformers' TextClassificationPipeline.
-
-    Source: `postprocess` in transformers/pipelines/text_classification.py (5.23).
-    """
-    if config.problem_type == "regression":
-        return "none"
-    if config.problem_type == "multi_label_classification" or config.num_labels == 1:
-        return "sigmoid"
-    return "softmax"
+    takes = inspect.signature(model.forward).parameters
+    names = tuple(name for name in tokenizer("a") if name in takes)
+    # Neither transformers' pipeline nor we may hand the model what it does not take.
+    tokenizer.model_input_names = list(names)
+    return Classifier(
+        model,
+        tokenizer,
+        max_length or min(longest, LARGEST_DEFAULT_LENGTH),
+        _padding_id(model, tokenizer),
+        names,
+    )
 
 
 def _load_model(folder: Path) -> Any:
     try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
+        model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=False,
@@ -118,7 +99,7 @@ def _load_model(folder: Path) -> Any:
 
 def _load_tokenizer(folder: Path) -> Any:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:
@@ -157,10 +138,36 @@ def _first_position(model: Any) -> int:
 
 
 def _check_vocabulary(model: Any, tokenizer: Any, folder: Path) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows:
+    rows = _embedding_rows(model)
+    if rows and len(tokenizer) > rows:
         raise UserError(
             folder,
             f"the tokenizer has {len(tokenizer)} tokens, the model knows {rows}",
             "is it this model's tokenizer?",
         )
+
+
+def _embedding_rows(model: Any) -> int:
+    """Number of token ids that the model knows; 0 where it has no table of them."""
+    try:
+        return int(model.get_input_embeddings().weight.shape[0])
+    except (AttributeError, NotImplementedError):
+        return 0
+
+
+def _padding_id(model: Any, tokenizer: Any) -> int:
+    """The model's padding id, else its tokenizer's, else a new one.
+
+    A decoder's classifier takes the last token that is not padding; where neither side knows a
+    padding id, no id of the vocabulary is free of meaning. So the table of embeddings gets one row
+    more, which no text can name.
+    """
+    config = model.config.get_text_config()
+    rows = _embedding_rows(model)
+    for known in (config.pad_token_id, tokenizer.pad_token_id):
+        if known is not None and known >= 0 and (known < rows or not rows):
+            config.pad_token_id = known
+            return int(known)
+    model.resize_token_embeddings(rows + 1, mean_resizing=False)
+    config.pad_token_id = rows
+    return rows

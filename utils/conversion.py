@@ -2,21 +2,34 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
-from utils.artifacts import LABELS_FILE, Settings, write_reference, write_settings
-from utils.checkpoint import Classifier, load_classifier, score_function
+from utils.accuracy import measure
+from utils.artifacts import (
+    GRAPH_FILE,
+    LABELS_FILE,
+    Accuracy,
+    Behaviour,
+    Parity,
+    Reference,
+    Report,
+    write_reference,
+    write_report,
+    write_thresholds,
+)
+from utils.behaviour import Options, settle
+from utils.checkpoint import Classifier, load_classifier
 from utils.errors import UserError
 from utils.labels import check_class_count, dump_labels, parse_labels, read_label_file
 from utils.onnx_export import AUTOMATIC, export_onnx
-from utils.parity import Parity, check_parity, reference_answers
-from utils.samples import read_samples
+from utils.original import Logits, original_logits, reference_answers
+from utils.parity import check_parity, exported_logits, open_session, padding_side
+from utils.samples import Example
+from utils.served import Tokenization
 from utils.tokenizer_export import check_same_ids, export_tokenizer
+from utils.windows import merge_windows
 
 PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy")
 
@@ -29,8 +42,10 @@ class Conversion:
         model: folder of the checkpoint.
         tokenizer: folder of the tokenizer.
         labels: label file, None for the names in the checkpoint's config.json.
-        max_length: tokens at which texts are cut, 0 for all that the model takes.
-        samples: file of texts for the gates, None for the built-in ones.
+        options: what the user asks of the answers.
+        samples: texts for the gates.
+        labelled: labelled texts, maybe none.
+        tolerance: largest absolute difference between logits or scores.
         exporter: auto, torchscript, dynamo or optimum.
         digests: sha256 of the files that are read, by "model/<name>" and the like.
     """
@@ -38,8 +53,10 @@ class Conversion:
     model: Path
     tokenizer: Path
     labels: Path | None
-    max_length: int
-    samples: Path | None
+    options: Options
+    samples: list[Example]
+    labelled: list[Example]
+    tolerance: float
     exporter: str
     digests: dict[str, str]
 
@@ -51,24 +68,53 @@ def convert(conversion: Conversion, folder: Path) -> None:
         UserError: the checkpoint, tokenizer or labels are unfit, or the parity gate is not passed;
             `folder` may then hold some of the files.
     """
-    texts = read_samples(conversion.samples)
-    classifier = load_classifier(conversion.model, conversion.tokenizer, conversion.max_length)
+    classifier = load_classifier(
+        conversion.model, conversion.tokenizer, conversion.options.max_length
+    )
     labels = _labels(conversion, classifier)
+    behaviour, thresholds = settle(
+        conversion.options,
+        classifier.model.config,
+        classifier.max_length,
+        classifier.tokenizer.num_special_tokens_to_add(pair=conversion.options.pairs),
+        labels,
+    )
     (folder / LABELS_FILE).write_text(dump_labels(labels), encoding="utf-8")
-    tokenizer = export_tokenizer(classifier, folder)
-    check_same_ids(classifier, tokenizer, texts)
-    exporter, parity = _export(conversion.exporter, classifier, tokenizer, texts, folder)
-    write_reference(folder, reference_answers(classifier, labels, texts))
-    write_settings(
+    if thresholds is not None:
+        write_thresholds(folder, thresholds)
+    behaviour = replace(behaviour, padding=padding_side(classifier, behaviour, conversion.samples))
+    tokenization = export_tokenizer(classifier, behaviour, folder)
+    check_same_ids(classifier, behaviour, tokenization, conversion.samples)
+    gate = _Gate(conversion, classifier, behaviour, tokenization)
+    logits = original_logits(classifier, behaviour, conversion.samples)
+    exporter, parity = _export(gate, logits, folder)
+    write_reference(
         folder,
-        Settings(
-            classes=len(labels),
-            function=score_function(classifier.model.config),
-            max_length=classifier.max_length,
+        Reference(
+            labels=list(labels.values()),
+            thresholds=list(thresholds.values()) if thresholds else None,
+            problem_type=behaviour.problem_type,
+            top_k=behaviour.top_k,
+            tolerance=conversion.tolerance,
+            answers=reference_answers(
+                classifier,
+                behaviour,
+                conversion.options.function,
+                labels,
+                conversion.samples,
+                logits,
+            ),
+        ),
+    )
+    write_report(
+        folder,
+        Report(
             model_type=classifier.model.config.model_type,
+            classes=len(labels),
             exporter=exporter,
-            largest_difference=parity.largest_difference,
-            compared_texts=parity.texts,
+            behaviour=behaviour,
+            parity=parity,
+            accuracy=_accuracy(gate, labels, thresholds, folder),
             sources={
                 "model": str(conversion.model),
                 "tokenizer": str(conversion.tokenizer),
@@ -78,6 +124,16 @@ def convert(conversion: Conversion, folder: Path) -> None:
             versions={package: version(package) for package in PACKAGES},
         ),
     )
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """Both sides of every comparison."""
+
+    conversion: Conversion
+    classifier: Classifier
+    behaviour: Behaviour
+    tokenization: Tokenization
 
 
 def _labels(conversion: Conversion, classifier: Classifier) -> dict[int, str]:
@@ -90,21 +146,25 @@ def _labels(conversion: Conversion, classifier: Classifier) -> dict[int, str]:
     return labels
 
 
-def _export(
-    exporter: str,
-    classifier: Classifier,
-    tokenizer: Tokenizer,
-    texts: Sequence[str],
-    folder: Path,
-) -> tuple[str, Parity]:
+def _export(gate: _Gate, logits: Logits, folder: Path) -> tuple[str, Parity]:
     """Export and compare; `auto` takes the first exporter whose graph passes the parity gate."""
+    exporter = gate.conversion.exporter
     candidates = AUTOMATIC if exporter == "auto" else (exporter,)
     failures = []
     for name in candidates:
         with tempfile.TemporaryDirectory(dir=folder) as draft:
             try:
-                export_onnx(classifier, Path(draft), name)
-                parity = check_parity(classifier, Path(draft), tokenizer, texts)
+                export_onnx(gate.classifier, gate.behaviour, Path(draft), name)
+                if gate.behaviour.long_text == "window":
+                    merge_windows(Path(draft) / GRAPH_FILE, gate.behaviour.merge)
+                parity = check_parity(
+                    Path(draft) / GRAPH_FILE,
+                    gate.behaviour,
+                    gate.tokenization,
+                    gate.conversion.samples,
+                    logits,
+                    gate.conversion.tolerance,
+                )
             except UserError as error:
                 failures.append(error)
                 continue
@@ -114,3 +174,19 @@ def _export(
     if len(failures) == 1:
         raise failures[0]
     raise UserError("export", "; ".join(str(error) for error in failures))
+
+
+def _accuracy(
+    gate: _Gate, labels: dict[int, str], thresholds: dict[str, float] | None, folder: Path
+) -> Accuracy | None:
+    examples = gate.conversion.labelled
+    if not examples:
+        return None
+    return measure(
+        examples,
+        gate.behaviour,
+        list(labels.values()),
+        list(thresholds.values()) if thresholds else None,
+        original_logits(gate.classifier, gate.behaviour, examples),
+        exported_logits(open_session(folder / GRAPH_FILE), gate.tokenization, examples, 1),
+    )

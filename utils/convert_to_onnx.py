@@ -2,22 +2,28 @@
 """Convert a fine-tuned sequence classifier to ONNX and prove that it gives the same answers.
 
 Writes model.onnx (and model.onnx.data for more than 2 GB of weights), tokenizer.json,
-id2label.json, settings.json and reference.json to SAVE_DIR, or nothing.
+id2label.json, thresholds.json (of multi-label models), report.json and reference.json to SAVE_DIR,
+or nothing.
 """
 
 import argparse
+import math
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from utils.artifacts import DEFAULT_TOLERANCE
+from utils.behaviour import DEFAULT_MAX_WINDOWS, Options, check_options, read_thresholds
 from utils.errors import UserError, run_command
 from utils.folders import cache_key, cached_folder, make_folder
 from utils.labels import read_label_file
-from utils.samples import read_samples
+from utils.samples import read_labelled, read_samples
 from utils.snapshot import (
     MODEL_FILES,
     TOKENIZER_FILES,
@@ -46,14 +52,42 @@ def parse_arguments() -> argparse.Namespace:
             default="local",
             help=f"storage of the {what}",
         )
-    add("--max-length", type=int, default=0, help="cut texts at N tokens (default: all it takes)")
-    add("--samples", type=Path, help="texts for the parity gate, one a line (default: built-in)")
+    add("--function", choices=("softmax", "sigmoid", "none"), help="default: the pipeline's rule")
+    add("--threshold", metavar="X|FILE", help="of multi-label scores, or JSON of label to X (0.5)")
+    add("--top-k", type=_at_least(1), default=0, metavar="N", help="labels in an answer (all)")
+    add("--pairs", action="store_true", help="texts come in pairs")
+    add(
+        "--max-length", type=_at_least(1), default=0, metavar="N", help="cut at N tokens (the most)"
+    )
+    add("--long-text", choices=("truncate", "head-tail", "window"), default="truncate")
+    add("--stride", type=_at_least(0), metavar="N", help="tokens that windows share (a quarter)")
+    add("--merge", choices=("mean", "max"), help="of the windows' logits (mean)")
+    add("--max-windows", type=_at_least(1), metavar="N", help=f"of a text ({DEFAULT_MAX_WINDOWS})")
+    add("--samples", type=Path, help="texts for the gates, one a line, or .csv, .jsonl (built-in)")
+    add("--labelled", type=Path, help=".csv or .jsonl of text and label: accuracy of both models")
+    add("--tolerance", type=_tolerance, default=DEFAULT_TOLERANCE, help="difference allowed (1e-4)")
     add("--exporter", choices=("auto", "torchscript", "dynamo", "optimum"), default="auto")
     add("--cache", type=Path, help="keep finished conversions here and use them again")
-    arguments = parser.parse_args()
-    if arguments.max_length < 0:
-        parser.error("argument --max-length: must be 1 or more")
-    return arguments
+    return parser.parse_args()
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a number from {least}")
+        return int(text)
+
+    return parse
+
+
+def _tolerance(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError("must be a number over 0")
+    return number
 
 
 def main() -> None:
@@ -64,7 +98,20 @@ def main() -> None:
         raise UserError(target, "exists and is not an empty folder", "choose another or remove it")
     check_model_folder(arguments.model)
     check_tokenizer_folder(arguments.tokenizer)
-    texts = read_samples(arguments.samples)
+    options = Options(
+        function=arguments.function,
+        threshold=read_thresholds(arguments.threshold) if arguments.threshold else None,
+        top_k=arguments.top_k,
+        pairs=arguments.pairs,
+        max_length=arguments.max_length,
+        long_text=arguments.long_text,
+        stride=arguments.stride,
+        merge=arguments.merge,
+        max_windows=arguments.max_windows,
+    )
+    check_options(options)
+    samples = read_samples(arguments.samples, arguments.pairs)
+    labelled = read_labelled(arguments.labelled, arguments.pairs) if arguments.labelled else []
     if arguments.labels:
         read_label_file(arguments.labels)
 
@@ -88,8 +135,10 @@ def main() -> None:
                 model=arguments.model,
                 tokenizer=arguments.tokenizer,
                 labels=arguments.labels,
-                max_length=arguments.max_length,
-                samples=arguments.samples,
+                options=options,
+                samples=samples,
+                labelled=labelled,
+                tolerance=arguments.tolerance,
                 exporter=arguments.exporter,
                 digests=digests,
             ),
@@ -97,24 +146,21 @@ def main() -> None:
         )
 
     if arguments.cache:
-        key = cache_key(ingredients(arguments, digests, texts))
+        # Everything that decides what a conversion writes.
+        key = cache_key(
+            {
+                "sources": [str(arguments.model), str(arguments.tokenizer), str(arguments.labels)],
+                "digests": digests,
+                "options": asdict(options),
+                "texts": [asdict(example) for example in (*samples, *labelled)],
+                "gates": [len(samples), arguments.tolerance, arguments.exporter],
+                "packages": sorted(f"{item.name}=={item.version}" for item in distributions()),
+            }
+        )
         entry = cached_folder(arguments.cache, key, make)
         make_folder(target, lambda draft: shutil.copytree(entry, draft, dirs_exist_ok=True))
     else:
         make_folder(target, make)
-
-
-def ingredients(
-    arguments: argparse.Namespace, digests: dict[str, str], texts: list[str]
-) -> dict[str, object]:
-    """Everything that decides what a conversion writes."""
-    return {
-        "sources": [str(arguments.model), str(arguments.tokenizer), str(arguments.labels)],
-        "digests": digests,
-        "texts": texts,
-        "options": [arguments.max_length, arguments.exporter],
-        "packages": sorted(f"{item.name}=={item.version}" for item in distributions()),
-    }
 
 
 if __name__ == "__main__":

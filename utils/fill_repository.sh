@@ -12,6 +12,8 @@ Copies from ARTIFACTS (written by convert_to_onnx.py) into the rendered REPOSITO
   model.onnx, model.onnx.data   model_onnx/1/
   tokenizer.json                text_preprocessing/1/
   id2label.json                 post_processing/1/
+  thresholds.json               post_processing/1/
+  report.json                   beside the models, where Triton overlooks it
 EOF
 }
 
@@ -24,6 +26,9 @@ main() {
     place "$artifacts/model.onnx.data" "$repository/model_onnx/1"
   place "$artifacts/tokenizer.json" "$repository/text_preprocessing/1"
   place "$artifacts/id2label.json" "$repository/post_processing/1"
+  [[ ! -e "$artifacts/thresholds.json" ]] ||
+    place "$artifacts/thresholds.json" "$repository/post_processing/1"
+  place "$artifacts/report.json" "$repository"
 }
 
 place() {

@@ -8,6 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
+
+# The served steps take part in a conversion's gates.
+SOURCES = (ROOT / "utils", ROOT / "model_repository")
+
 
 def make_folder(target: Path, fill: Callable[[Path], object]) -> None:
     """Let `fill` write into a draft beside `target`, then rename it: one step, or nothing.
@@ -38,8 +43,9 @@ def cached_folder(cache: Path, key: str, fill: Callable[[Path], object]) -> Path
 
 
 def cache_key(ingredients: Mapping[str, Any]) -> str:
-    """Digest of JSON-serialisable ingredients and of this package's own source files."""
+    """Digest of JSON-serialisable ingredients and of our own source files."""
     digest = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode())
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in SOURCES:
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:32]

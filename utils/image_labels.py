@@ -7,12 +7,13 @@ Keys of the OCI image specification (annotations.md) where it has one, else unde
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from utils.artifacts import Settings, read_settings
+from utils.artifacts import Accuracy, Report, read_report
 from utils.embedded_server import LOCK_FILE
 from utils.errors import run_command
 from utils.output import write_result
@@ -21,24 +22,42 @@ PREFIX = "triton-image"
 TRITON_VERSION = "2.51.0"
 
 
-def image_labels(settings: Settings, model_name: str, builder_version: str) -> dict[str, str]:
+def image_labels(report: Report, model_name: str, builder_version: str) -> dict[str, str]:
     """All labels; nothing in them changes between two builds of the same model."""
+    behaviour, parity = report.behaviour, report.parity
     return {
         "org.opencontainers.image.title": model_name,
         "org.opencontainers.image.version": builder_version,
         "org.opencontainers.image.description": "Text classifier on Triton Inference Server",
-        f"{PREFIX}.model.source": settings.sources["model"],
-        f"{PREFIX}.model.type": settings.model_type,
-        f"{PREFIX}.tokenizer.source": settings.sources["tokenizer"],
-        f"{PREFIX}.labels.source": settings.sources["labels"],
-        f"{PREFIX}.digests": _compact(settings.digests),
+        f"{PREFIX}.model.source": report.sources["model"],
+        f"{PREFIX}.model.type": report.model_type,
+        f"{PREFIX}.tokenizer.source": report.sources["tokenizer"],
+        f"{PREFIX}.labels.source": report.sources["labels"],
+        f"{PREFIX}.digests": _compact(report.digests),
         f"{PREFIX}.precision": "fp32",
-        f"{PREFIX}.exporter": settings.exporter,
-        f"{PREFIX}.parity.largest-difference": f"{settings.largest_difference:.2g}",
-        f"{PREFIX}.parity.texts": str(settings.compared_texts),
+        f"{PREFIX}.exporter": report.exporter,
+        f"{PREFIX}.problem-type": behaviour.problem_type,
+        f"{PREFIX}.function": behaviour.function,
+        f"{PREFIX}.max-length": str(behaviour.max_length),
+        f"{PREFIX}.long-text": behaviour.long_text,
+        f"{PREFIX}.parity.largest-difference": f"{parity.largest_difference:.2g}",
+        f"{PREFIX}.parity.tolerance": f"{parity.tolerance:g}",
+        f"{PREFIX}.parity.changed-labels": str(parity.changed_labels),
+        f"{PREFIX}.parity.texts": str(parity.texts),
+        **_accuracy_labels(report.accuracy),
         f"{PREFIX}.triton": TRITON_VERSION,
-        f"{PREFIX}.versions.build": _compact(settings.versions),
+        f"{PREFIX}.versions.build": _compact(report.versions),
         f"{PREFIX}.versions.server": _compact(locked_versions(LOCK_FILE)),
+    }
+
+
+def _accuracy_labels(accuracy: Accuracy | None) -> dict[str, str]:
+    if accuracy is None:
+        return {}
+    return {
+        f"{PREFIX}.accuracy.examples": str(accuracy.examples),
+        f"{PREFIX}.accuracy.before": _compact(accuracy.before),
+        f"{PREFIX}.accuracy.after": _compact(accuracy.after),
     }
 
 
@@ -49,7 +68,7 @@ def locked_versions(lock_file: Path) -> dict[str, str]:
     return dict(pin.split("==") for pin in pins)
 
 
-def _compact(value: dict[str, str]) -> str:
+def _compact(value: Mapping[str, object]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
@@ -64,7 +83,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="write here instead of stdout")
     arguments = parser.parse_args()
     labels = image_labels(
-        read_settings(arguments.artifacts), arguments.model_name, arguments.builder_version
+        read_report(arguments.artifacts), arguments.model_name, arguments.builder_version
     )
     # A label is one line in the file and one argument to the engine.
     text = "".join(f"{key}={' '.join(value.split())}\n" for key, value in labels.items())

@@ -22,11 +22,21 @@ CLIENTS: dict[str, Any] = {"http": http_client, "grpc": grpc_client}
 
 @dataclass(frozen=True)
 class Prediction:
-    """One text's answer: the prediction, all labels by falling score, and the scores."""
+    """One text's answer.
+
+    Attributes:
+        predict: the top label, a JSON list of labels, or a number.
+        labels: by falling score.
+        scores: of those labels.
+        logits: of every class, in the order of classes.
+        truncated: whether a part of the text was left out.
+    """
 
     predict: str
     labels: list[str]
     scores: list[float]
+    logits: list[float]
+    truncated: bool
 
 
 class Server:
@@ -54,30 +64,40 @@ class Server:
             return int(config.config.max_batch_size)
         return int(config["max_batch_size"])
 
-    def classify(self, model: str, texts: Sequence[str]) -> list[Prediction]:
+    def classify(
+        self, model: str, texts: Sequence[str], pairs: Sequence[str] | None = None
+    ) -> list[Prediction]:
         """Answers to one request of at most `max_batch_size` texts, in their order.
+
+        Args:
+            model: name of the ensemble.
+            texts: what to classify.
+            pairs: the second texts, for a model of pairs.
 
         Raises:
             UserError: nothing answers at the address, or the server refused; in its own words.
         """
-        text_input = self._module.InferInput("text_input", [len(texts), 1], "BYTES")
-        encoded = self._ask(lambda: [[text.encode("utf-8")] for text in texts])
-        text_input.set_data_from_numpy(np.array(encoded, dtype=object))
-        result = self._ask(lambda: self._client.infer(model, [text_input]))
-        rows = zip(
-            result.as_numpy("predicts"),
-            result.as_numpy("labels"),
-            result.as_numpy("scores"),
-            strict=True,
-        )
+        columns = {"text_input": texts} | ({} if pairs is None else {"text_pair": pairs})
+        inputs = [self._input(name, column) for name, column in columns.items()]
+        result = self._ask(lambda: self._client.infer(model, inputs))
+        names = ("predicts", "labels", "scores", "logits", "truncated")
+        rows = zip(*(result.as_numpy(name) for name in names), strict=True)
         return [
             Prediction(
                 predict[0].decode("utf-8"),
                 [label.decode("utf-8") for label in labels],
-                [float(score) for score in scores],
+                scores.tolist(),
+                logits.tolist(),
+                bool(truncated[0]),
             )
-            for predict, labels, scores in rows
+            for predict, labels, scores, logits, truncated in rows
         ]
+
+    def _input(self, name: str, texts: Sequence[str]) -> Any:
+        tensor = self._module.InferInput(name, [len(texts), 1], "BYTES")
+        encoded = self._ask(lambda: [[text.encode("utf-8")] for text in texts])
+        tensor.set_data_from_numpy(np.array(encoded, dtype=object))
+        return tensor
 
     def close(self) -> None:
         """Close the connections; Triton waits for open ones when it is told to stop."""

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import torch
 
-from utils.artifacts import GRAPH_FILE, WEIGHTS_FILE
+from utils.artifacts import GRAPH_FILE, WEIGHTS_FILE, Behaviour
 from utils.checkpoint import Classifier
 from utils.errors import UserError, first_line
+from utils.frameworks import torch
+from utils.samples import Example
+from utils.tokenizer_export import encode, plain_tokenization
 
 # Newest opset of the tracing exporter; every ONNX Runtime since 1.12 reads it.
 TORCHSCRIPT_OPSET = 17
@@ -28,8 +30,11 @@ DYNAMO_OPSET = 20
 # Protobuf cannot hold more than 2 GiB; above this the weights go to a file of their own.
 LARGEST_SINGLE_FILE = 2_000_000_000
 
-# Two texts of unequal length, so that the traced graph has seen padding.
-TRACED_TEXTS = ["a text to trace the graph with", "short"]
+# Of unequal length, so that the traced graph has seen padding.
+TRACED = [
+    Example("a text to trace the graph with", "and its second one"),
+    Example("short", "too"),
+]
 
 
 class _Logits(torch.nn.Module):  # type: ignore[misc]
@@ -47,9 +52,9 @@ class _Logits(torch.nn.Module):  # type: ignore[misc]
         return logits
 
 
-def export_torchscript(classifier: Classifier, folder: Path) -> None:
+def export_torchscript(classifier: Classifier, behaviour: Behaviour, folder: Path) -> None:
     """Trace the model with torch.onnx's TorchScript exporter."""
-    inputs = classifier.encode(TRACED_TEXTS)
+    inputs = _inputs(classifier, behaviour)
     names = list(inputs)
     torch.onnx.export(
         _Logits(classifier.model, names).eval(),
@@ -63,12 +68,12 @@ def export_torchscript(classifier: Classifier, folder: Path) -> None:
     )
 
 
-def export_dynamo(classifier: Classifier, folder: Path) -> None:
+def export_dynamo(classifier: Classifier, behaviour: Behaviour, folder: Path) -> None:
     """Export the model with torch.export and torch.onnx's dynamo exporter."""
-    inputs = classifier.encode(TRACED_TEXTS)
+    inputs = _inputs(classifier, behaviour)
     names = list(inputs)
     batch = torch.export.Dim("batch", min=1, max=4096)
-    tokens = torch.export.Dim("tokens", min=2, max=classifier.max_length)
+    tokens = torch.export.Dim("tokens", min=2, max=behaviour.max_length)
     program = torch.onnx.export(
         _Logits(classifier.model, names).eval(),
         tuple(inputs.values()),
@@ -82,7 +87,7 @@ def export_dynamo(classifier: Classifier, folder: Path) -> None:
     program.save(str(folder / GRAPH_FILE), external_data=True)
 
 
-def export_optimum(classifier: Classifier, folder: Path) -> None:
+def export_optimum(classifier: Classifier, _: Behaviour, folder: Path) -> None:
     """Export with Hugging Face's optimum-onnx (requirements-optimum.txt)."""
     try:
         from optimum.exporters.onnx import onnx_export_from_model
@@ -101,7 +106,7 @@ def export_optimum(classifier: Classifier, folder: Path) -> None:
     )
 
 
-EXPORTERS: dict[str, Callable[[Classifier, Path], None]] = {
+EXPORTERS: dict[str, Callable[[Classifier, Behaviour, Path], None]] = {
     "torchscript": export_torchscript,
     "dynamo": export_dynamo,
     "optimum": export_optimum,
@@ -111,11 +116,12 @@ EXPORTERS: dict[str, Callable[[Classifier, Path], None]] = {
 AUTOMATIC = ("torchscript", "dynamo")
 
 
-def export_onnx(classifier: Classifier, folder: Path, exporter: str) -> None:
+def export_onnx(classifier: Classifier, behaviour: Behaviour, folder: Path, exporter: str) -> None:
     """Write model.onnx, and model.onnx.data beside it when the weights exceed 2 GB, to `folder`.
 
     Args:
         classifier: a loaded checkpoint.
+        behaviour: how texts are treated; windows are not the exporter's business.
         folder: an empty folder.
         exporter: a key of EXPORTERS.
 
@@ -124,7 +130,7 @@ def export_onnx(classifier: Classifier, folder: Path, exporter: str) -> None:
     """
     try:
         with _silenced():
-            EXPORTERS[exporter](classifier, folder)
+            EXPORTERS[exporter](classifier, behaviour, folder)
         _gather_weights(folder)
         onnx.checker.check_model(str(folder / GRAPH_FILE))
     except UserError:
@@ -134,6 +140,13 @@ def export_onnx(classifier: Classifier, folder: Path, exporter: str) -> None:
     finally:
         # The tracing exporter leaves the module in training mode, also when it fails.
         classifier.model.eval()
+
+
+def _inputs(classifier: Classifier, behaviour: Behaviour) -> dict[str, torch.Tensor]:
+    """Tensors [2, tokens] of the texts to trace with, by name."""
+    tokenization = plain_tokenization(classifier, behaviour, behaviour.padding)
+    tensors = tokenization.tensors(encode(tokenization, TRACED).rows)
+    return {name: torch.from_numpy(tensors[name]) for name in classifier.input_names}
 
 
 def _gather_weights(folder: Path) -> None:

@@ -17,7 +17,7 @@ if __package__ in (None, ""):
 
 import onnx
 
-from utils.artifacts import GRAPH_FILE, Settings, read_settings
+from utils.artifacts import GRAPH_FILE, Report, read_report
 from utils.errors import UserError, run_command
 from utils.output import write_result
 
@@ -77,17 +77,36 @@ def graph_tensors(graph_file: Path) -> tuple[list[Tensor], list[Tensor]]:
 def template_variables(
     inputs: Sequence[Tensor],
     outputs: Sequence[Tensor],
-    settings: Settings,
+    report: Report,
     model_name: str,
     max_batch_size: int,
 ) -> dict[str, str]:
-    """All variables of the template, by name."""
-    logits = outputs[0]
+    """All variables of the template, by name.
+
+    Raises:
+        UserError: texts of this model cannot share a batch.
+    """
+    logits, behaviour = outputs[0], report.behaviour
+    if behaviour.padding == "none" and max_batch_size > 1:
+        raise UserError(
+            "max batch size",
+            f"{max_batch_size}, but this model's answers change with padding",
+            "1 serves it, one text at a time",
+        )
+    texts = [Tensor("text_input", "TYPE_STRING", (1,))]
+    if behaviour.pairs:
+        texts.append(Tensor("text_pair", "TYPE_STRING", (1,)))
     return {
         "MODEL_NAME": model_name,
         "MAX_BATCH_SIZE": str(max_batch_size),
-        "CLASS_COUNT": str(settings.classes),
-        "FUNCTION": settings.function,
+        "CLASS_COUNT": str(report.classes),
+        "TOP_K": str(behaviour.top_k),
+        "FUNCTION": behaviour.function,
+        "PROBLEM_TYPE": behaviour.problem_type,
+        "LONG_TEXT": behaviour.long_text,
+        "MAX_WINDOWS": str(behaviour.max_windows),
+        "TEXT_TENSORS": ",\n  ".join(tensor.config() for tensor in texts),
+        "TEXT_INPUT_MAP": "\n      ".join(tensor.mapping("input_map") for tensor in texts),
         "TOKEN_TENSORS": ",\n  ".join(tensor.config() for tensor in inputs),
         "TOKEN_OUTPUT_MAP": "\n      ".join(tensor.mapping("output_map") for tensor in inputs),
         "TOKEN_INPUT_MAP": "\n      ".join(tensor.mapping("input_map") for tensor in inputs),
@@ -121,9 +140,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="write here instead of stdout")
     arguments = parser.parse_args()
     inputs, outputs = graph_tensors(arguments.artifacts / GRAPH_FILE)
-    settings = read_settings(arguments.artifacts)
+    report = read_report(arguments.artifacts)
     variables = template_variables(
-        inputs, outputs, settings, arguments.model_name, arguments.max_batch_size
+        inputs, outputs, report, arguments.model_name, arguments.max_batch_size
     )
     text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
     write_result(text, arguments.output)

@@ -1,0 +1,214 @@
+"""Texts to token tensors: cut to what the model takes, joined with special tokens, padded.
+
+tokenizer.json is the only source: its `truncation` says how long a text may be and which end is
+cut, its `padding` says how rows are filled, its post-processor where special tokens go. The
+Rust library is asked for the tokens alone. Its own truncation keeps every piece that it cuts off,
+for two long texts in all combinations: gigabytes for a pair of 3,000 words each.
+
+The conversion imports this file too, so that its gates see what is served.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+# Of a text that is too long, head-tail keeps 128 and 382 of 510 tokens: Sun et al. 2019, "How to
+# Fine-Tune BERT for Text Classification", table 2.
+HEAD_SHARE = 128 / 510
+
+# What a row of tokens can hold, by the names that models give to their inputs.
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
+# Texts whose tokens show where special tokens go; a vocabulary may lack any of them.
+PROBES = ("a", "0", "the", ".", "я", "的")
+
+Tokens = list[int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Tokens in a row: their ids and type ids."""
+
+    ids: Tokens
+    type_ids: Tokens
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Special tokens before, between and after one or two texts, and the texts' type ids."""
+
+    before: Row
+    between: Row
+    after: Row
+    types: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        """Number of special tokens."""
+        return len(self.before.ids) + len(self.between.ids) + len(self.after.ids)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows for each text, one or, of a long text in windows, several; and which texts were cut."""
+
+    rows: list[list[Row]]
+    truncated: list[bool]
+
+
+class Tokenization:
+    """Encodes texts, or pairs of texts, as a tokenizer.json and the treatment of long texts say.
+
+    Args:
+        tokenizer: with truncation and padding; they are taken out of it.
+        pairs: whether every text comes with a second one.
+        long_text: truncate, head-tail or window.
+        max_windows: most windows of one text; a longer text is cut behind them.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, pairs: bool, long_text: str, max_windows: int) -> None:
+        truncation, padding = tokenizer.truncation, tokenizer.padding
+        if truncation is None or padding is None:
+            raise ValueError("tokenizer.json has no truncation or no padding")
+        self._padding = padding
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self._pairs = pairs
+        self._windows = long_text == "window"
+        self._head_tail = long_text == "head-tail"
+        self._max_windows = max_windows
+        self._from_right = truncation["direction"] == "right"
+        self._layout = _layout(tokenizer, pairs)
+        self._room = truncation["max_length"] - self._layout.size
+        self._overlap = truncation["stride"]
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] = ()) -> Encoded:
+        """Rows of one to `max_length` tokens.
+
+        Raises:
+            ValueError: a text has no tokens, not even special ones; the message says which.
+        """
+        firsts = self._tokens(texts)
+        if self._pairs:
+            cut = [self._cut_pair(*two) for two in zip(firsts, self._tokens(pairs), strict=True)]
+        else:
+            cut = [self._cut(tokens) for tokens in firsts]
+        rows = [[self._row(*parts) for parts in windows] for windows, _ in cut]
+        for number, windows in enumerate(rows):
+            if not windows[0].ids:
+                raise ValueError(f"row {number} has no tokens")
+        return Encoded(rows, [truncated for _, truncated in cut])
+
+    def tensors(self, rows: list[list[Row]]) -> dict[str, npt.NDArray[np.int64]]:
+        """INT64 [texts, tokens], or [texts, windows, tokens], for each of INPUT_NAMES.
+
+        Filled up with padding on the tokenizer's side; a window that a text has not is all padding.
+        """
+        length = max(len(row.ids) for windows in rows for row in windows)
+        shape = (len(rows), max(map(len, rows)) if self._windows else 1, length)
+        arrays = {
+            "input_ids": np.full(shape, self._padding["pad_id"], np.int64),
+            "attention_mask": np.zeros(shape, np.int64),
+            "token_type_ids": np.full(shape, self._padding["pad_type_id"], np.int64),
+        }
+        for number, windows in enumerate(rows):
+            for window, row in enumerate(windows):
+                left = self._padding["direction"] == "left"
+                start = length - len(row.ids) if left else 0
+                place = (number, window, slice(start, start + len(row.ids)))
+                arrays["input_ids"][place] = row.ids
+                arrays["attention_mask"][place] = 1
+                arrays["token_type_ids"][place] = row.type_ids
+        if self._windows:
+            return arrays
+        return {name: array[:, 0] for name, array in arrays.items()}
+
+    def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def _cut(self, tokens: Tokens) -> tuple[list[tuple[Tokens, Tokens]], bool]:
+        """The parts of a text that are scored, and whether anything is lost."""
+        if len(tokens) <= self._room:
+            return [(tokens, [])], False
+        if self._head_tail:
+            head = round(self._room * HEAD_SHARE)
+            return [(tokens[:head] + tokens[len(tokens) - self._room + head :], [])], True
+        if self._windows:
+            parts = list(self._window_slices(len(tokens)))
+            kept = parts[: self._max_windows]
+            return [(tokens[part], []) for part in kept], len(kept) < len(parts)
+        return [(self._end(tokens, self._room), [])], True
+
+    def _window_slices(self, count: int) -> Iterator[slice]:
+        """Overlapping slices from the end that truncation keeps to the other."""
+        step = self._room - self._overlap
+        for cut in range(0, count, step):
+            if self._from_right:
+                yield slice(cut, min(cut + self._room, count))
+            else:
+                yield slice(max(0, count - cut - self._room), count - cut)
+            if cut + self._room >= count:
+                return
+
+    def _cut_pair(self, first: Tokens, second: Tokens) -> tuple[list[tuple[Tokens, Tokens]], bool]:
+        if len(first) + len(second) <= self._room:
+            return [(first, second)], False
+        lengths = longest_first(len(first), len(second), self._room)
+        return [(self._end(first, lengths[0]), self._end(second, lengths[1]))], True
+
+    def _end(self, tokens: Tokens, count: int) -> Tokens:
+        return tokens[:count] if self._from_right else tokens[max(0, len(tokens) - count) :]
+
+    def _row(self, first: Tokens, second: Tokens) -> Row:
+        layout = self._layout
+        return Row(
+            layout.before.ids + first + layout.between.ids + second + layout.after.ids,
+            layout.before.type_ids
+            + [layout.types[0]] * len(first)
+            + layout.between.type_ids
+            + [layout.types[1]] * len(second)
+            + layout.after.type_ids,
+        )
+
+
+def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
+    """Lengths to which a pair is cut: the longer text loses tokens until both are alike.
+
+    Source: `truncate_encodings`, TruncationStrategy::LongestFirst, in the tokenizers library.
+    """
+    short, long = sorted((first, second))
+    long = short if short > room else max(short, room - short)
+    if short + long > room:
+        short = room // 2
+        long = room - short
+    return (short, long) if first <= second else (long, short)
+
+
+def _layout(tokenizer: Tokenizer, pairs: bool) -> Layout:
+    """What the post-processor adds, seen on a text whose tokens are known."""
+    for probe in PROBES:
+        alone = tokenizer.encode(probe, add_special_tokens=False)
+        if alone.ids:
+            break
+    else:
+        raise ValueError("tokenizer.json makes no tokens")
+    joined = tokenizer.post_process(alone, alone if pairs else None)
+    # Special tokens of the post-processor are marked; those that stand in a text are not.
+    places = [place for place, mark in enumerate(joined.special_tokens_mask) if not mark]
+    first, second = places[: len(alone.ids)], places[len(alone.ids) :]
+
+    def part(start: int, end: int | None) -> Row:
+        return Row(joined.ids[start:end], joined.type_ids[start:end])
+
+    between = part(first[-1] + 1, second[0]) if pairs else Row([], [])
+    return Layout(
+        part(0, first[0]),
+        between,
+        part(places[-1] + 1, None),
+        (joined.type_ids[first[0]], joined.type_ids[second[0]] if pairs else 0),
+    )

@@ -1,0 +1,139 @@
+"""What the original model says, by transformers alone: the reference of every gate."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from utils.artifacts import Answer, Behaviour
+from utils.checkpoint import Classifier
+from utils.frameworks import torch, transformers
+from utils.samples import Example
+from utils.served import HEAD_SHARE
+
+# [texts, classes]
+Logits = npt.NDArray[np.float32]
+
+# A row of the graph: tensor name to one value for each token.
+Row = dict[str, list[int]]
+
+MERGES = {"mean": torch.mean, "max": torch.amax}
+
+
+def original_rows(
+    classifier: Classifier, behaviour: Behaviour, example: Example
+) -> tuple[list[Row], bool]:
+    """The rows that transformers' tokenizer makes of an example, and whether they lack a part."""
+    texts = (example.text,) if example.text_pair is None else (example.text, example.text_pair)
+    whole = classifier.tokenizer(*texts, truncation=False, return_special_tokens_mask=True)
+    special = whole.pop("special_tokens_mask")
+    if len(special) <= behaviour.max_length:
+        return [dict(whole)], False
+    if behaviour.long_text == "head-tail":
+        return [_head_tail(dict(whole), special, behaviour.max_length)], True
+    cut = classifier.tokenizer(
+        *texts,
+        truncation=True,
+        max_length=behaviour.max_length,
+        stride=behaviour.stride,
+        return_overflowing_tokens=behaviour.long_text == "window",
+    )
+    if behaviour.long_text == "truncate":
+        return [dict(cut)], True
+    names = set(cut) - {"overflow_to_sample_mapping"}
+    rows = [{name: cut[name][index] for name in names} for index in range(len(cut["input_ids"]))]
+    return rows[: behaviour.max_windows], len(rows) > behaviour.max_windows
+
+
+def original_logits(
+    classifier: Classifier, behaviour: Behaviour, examples: Sequence[Example]
+) -> Logits:
+    """PyTorch's logits [texts, classes], every row alone and so without padding."""
+    return np.stack(
+        [
+            _merged(classifier, behaviour, original_rows(classifier, behaviour, example)[0])
+            for example in examples
+        ]
+    )
+
+
+def reference_answers(
+    classifier: Classifier,
+    behaviour: Behaviour,
+    function: str | None,
+    labels: dict[int, str],
+    examples: Sequence[Example],
+    logits: Logits,
+) -> list[Answer]:
+    """What transformers' own text-classification pipeline answers.
+
+    A text that the pipeline would cut in its own way, not in ours, gets the pipeline's last step
+    alone, on logits that were merged or of a text that was cut here.
+
+    Args:
+        classifier: the checkpoint.
+        behaviour: how texts are treated.
+        function: the user's; None for the pipeline's own choice.
+        labels: class to label.
+        examples: the texts.
+        logits: the original's, [texts, classes].
+    """
+    classifier.model.config.id2label = labels
+    classify = transformers.pipeline(
+        "text-classification", model=classifier.model, tokenizer=classifier.tokenizer, device="cpu"
+    )
+    answers = []
+    _, _, options = classify._sanitize_parameters(function_to_apply=function, top_k=None)
+    for example, merged in zip(examples, logits, strict=True):
+        _, truncated = original_rows(classifier, behaviour, example)
+        if behaviour.long_text == "truncate":
+            text: Any = example.text
+            if example.text_pair is not None:
+                text = {"text": example.text, "text_pair": example.text_pair}
+            ranked = classify(
+                text,
+                top_k=None,
+                function_to_apply=function,
+                truncation=True,
+                max_length=behaviour.max_length,
+            )
+        else:
+            ranked = classify.postprocess({"logits": torch.from_numpy(merged[None])}, **options)
+        scores = {item["label"]: float(item["score"]) for item in ranked}
+        answers.append(
+            Answer(
+                example.text,
+                example.text_pair,
+                merged.tolist(),
+                [scores[label] for label in labels.values()],
+                truncated,
+            )
+        )
+    return answers
+
+
+def _merged(classifier: Classifier, behaviour: Behaviour, rows: list[Row]) -> Logits:
+    with torch.inference_mode():
+        logits = [
+            classifier.model(
+                **{name: torch.tensor([row[name]]) for name in classifier.input_names}
+            ).logits.float()
+            for row in rows
+        ]
+    merged: Logits = MERGES[behaviour.merge](torch.cat(logits), dim=0).numpy()
+    return merged
+
+
+def _head_tail(whole: Row, special: list[int], max_length: int) -> Row:
+    """The special tokens, and of the others so many from both ends that the row is full."""
+    others = [place for place, mark in enumerate(special) if not mark]
+    # A mark inside is a special token that the text itself names.
+    first, last = others[0], others[-1]
+    room = max_length - first - (len(special) - 1 - last)
+    head = round(room * HEAD_SHARE)
+    keep = [
+        *range(first + head),
+        *range(last + 1 - room + head, len(special)),
+    ]
+    return {name: [values[place] for place in keep] for name, values in whole.items()}
