@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.artifacts import Answer, read_reference
+from tests.checkpoints import Checkpoint
+from utils.artifacts import Reference, read_reference
 from utils.free_ports import free_ports
 from utils.inference import Server
 
@@ -28,7 +29,7 @@ class Rendered:
     artifacts: Path
 
     @property
-    def answers(self) -> list[Answer]:
+    def reference(self) -> Reference:
         """The reference answers."""
         return read_reference(self.artifacts / "reference.json")
 
@@ -68,17 +69,19 @@ def base_environment() -> dict[str, str]:
     return {**os.environ, "PYTHON": sys.executable}
 
 
-def render(checkpoint: Path, folder: Path, samples: Path, max_batch_size: int = 4) -> Rendered:
-    """Convert and render a checkpoint step by step, as the README does by hand."""
+def render(
+    checkpoint: Checkpoint, folder: Path, *options: str | Path, max_batch_size: int = 4
+) -> Rendered:
+    """Convert with options and render a checkpoint step by step, as the README does by hand."""
     artifacts, repository = folder / "artifacts", folder / "repository"
     run(
         sys.executable,
         "utils/convert_to_onnx.py",
-        *("--model", checkpoint / "model"),
-        *("--tokenizer", checkpoint / "tokenizer"),
-        *("--labels", checkpoint / "id2label.json"),
-        *("--samples", samples),
+        *("--model", checkpoint.model),
+        *("--tokenizer", checkpoint.tokenizer),
+        *("--labels", checkpoint.labels),
         *("--save-dir", artifacts),
+        *options,
     )
     variables = folder / "variables.env"
     run(

@@ -1,4 +1,4 @@
-"""200 texts for comparing answers: many lengths, alphabets, cases and signs, always the same."""
+"""Texts for comparing answers: many lengths, alphabets, cases and signs, always the same."""
 
 import random
 from pathlib import Path
@@ -14,12 +14,12 @@ WORDS = (
 ).split()
 
 
-def texts() -> list[str]:
-    """COUNT texts of 1 to 120 words."""
+def texts(count: int = COUNT) -> list[str]:
+    """Texts of 1 to 120 words; fewer are the first of more."""
     # Not for secrets: the same texts in every run.
     chooser = random.Random(20)
     lengths = [1, 2, 3, 5, 8, 13, 21, 34, 60, 120]
-    return [" ".join(chooser.choices(WORDS, k=lengths[i % len(lengths)])) for i in range(COUNT)]
+    return [" ".join(chooser.choices(WORDS, k=lengths[i % len(lengths)])) for i in range(count)]
 
 
 def write_texts(path: Path) -> None:

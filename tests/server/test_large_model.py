@@ -20,12 +20,12 @@ LARGE = {
 
 
 def test_more_than_2_gb_of_weights_travel_beside_the_graph_and_are_served(tmp_path: Path) -> None:
-    checkpoints.make_bert(tmp_path, **LARGE)
+    checkpoint = checkpoints.make_bert(tmp_path, **LARGE)
     samples = tmp_path / "samples.txt"
     samples.write_text("помогите мне\nthank you , everything works !\n👍\n", encoding="utf-8")
-    rendered = render(tmp_path, tmp_path, samples)
+    rendered = render(checkpoint, tmp_path, "--samples", samples)
     version = rendered.repository / "model_onnx" / "1"
     assert (version / "model.onnx").stat().st_size < 10_000_000
     assert (version / "model.onnx.data").stat().st_size > 2**31
     with serve(rendered.repository, tmp_path / "server.log") as served:
-        verify(served.http, rendered.name, rendered.answers)
+        verify(served.http, rendered.name, rendered.reference)

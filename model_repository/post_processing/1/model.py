@@ -12,7 +12,7 @@ from scoring import FUNCTIONS, predictions, ranking
 class TritonPythonModel:
     """logits FP32 [n, classes] to predicts BYTES [n, 1], labels BYTES [n, k], scores FP32 [n, k].
 
-    Labels and scores are the k best by falling score. `predicts` is the first label; of a
+    logits are passed on. Labels and scores are the k best by falling score. `predicts` is the first label; of a
     multi-label problem a JSON list of the labels over their thresholds; of a regression the number.
     """
 
@@ -42,7 +42,7 @@ class TritonPythonModel:
         logits = pb_utils.get_input_tensor_by_name(request, "logits").as_numpy()
         scores = self._function(logits).astype(np.float32)
         wanted = request.requested_output_names()
-        values: dict[str, np.ndarray] = {}
+        values = {"logits": logits}
         if "predicts" in wanted:
             texts = predictions(self._problem_type, scores, self._labels, self._thresholds)
             values["predicts"] = np.array([[text.encode("utf-8")] for text in texts], dtype=object)
