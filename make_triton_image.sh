@@ -20,19 +20,21 @@ readonly TEMPLATE="$ROOT/model_repository"
 readonly LARGEST_BATCH=1024
 
 # Options that utils/convert_to_onnx.py takes under the same names: the values that each may have,
-# and how they are told to the user.
+# and how they are told to the user. What has no words may be anything, such as a file's name.
 readonly -A CONVERSION_VALUES=(
-  ['--max-length']='[1-9][0-9]{0,5}' ['--function']='softmax|sigmoid|none' ['--threshold']='.+'
+  ['--max-length']='[1-9][0-9]{0,5}' ['--function']='softmax|sigmoid|none' ['--threshold']='any'
   ['--top-k']='[1-9][0-9]{0,5}' ['--long-text']='truncate|head-tail|window'
   ['--stride']='0|[1-9][0-9]{0,5}' ['--merge']='mean|max' ['--max-windows']='[1-9][0-9]{0,3}'
-  ['--samples']='.+' ['--labelled']='.+'
-  ['--tolerance']='[0-9]*\.?[0-9]*[1-9][0-9]*([eE]-?[0-9]+)?' ['--exporter']='auto|torchscript|dynamo|optimum'
+  ['--samples']='any' ['--labelled']='any'
+  ['--tolerance']='(0*[1-9][0-9]*\.?[0-9]*|0*\.0*[1-9][0-9]*)([eE][+-]?[0-9]{1,2})?'
+  ['--exporter']='auto|torchscript|dynamo|optimum'
 )
 readonly -A CONVERSION_WORDS=(
-  ['--max-length']='a number from 1' ['--function']='softmax, sigmoid or none'
-  ['--top-k']='a number from 1' ['--long-text']='truncate, head-tail or window'
-  ['--stride']='a number from 0' ['--merge']='mean or max' ['--max-windows']='a number from 1'
-  ['--tolerance']='a number over 0' ['--exporter']='auto, torchscript, dynamo or optimum'
+  ['--max-length']='a number from 1 to 999999' ['--function']='softmax, sigmoid or none'
+  ['--top-k']='a number from 1 to 999999' ['--long-text']='truncate, head-tail or window'
+  ['--stride']='a number from 0 to 999999' ['--merge']='mean or max'
+  ['--max-windows']='a number from 1 to 9999' ['--tolerance']='a number over 0'
+  ['--exporter']='auto, torchscript, dynamo or optimum'
 )
 
 usage() {
@@ -152,10 +154,15 @@ check_arguments() {
     usage_error "container tag $(printf '%q' "${TAG:0:80}")" 'must be 1 to 128 of A-Z a-z 0-9 _ . -'
   [[ "$MAX_BATCH_SIZE" =~ ^[1-9][0-9]{0,3}$ && "$MAX_BATCH_SIZE" -le "$LARGEST_BATCH" ]] ||
     usage_error "max batch size $(printf '%q' "${MAX_BATCH_SIZE:0:80}")" "must be a number from 1 to $LARGEST_BATCH"
-  local option
+  local option value
   for option in "${!CONVERSION[@]}"; do
-    [[ "${CONVERSION["$option"]}" =~ ^(${CONVERSION_VALUES["$option"]})$ ]] ||
-      usage_error "$option" "must be ${CONVERSION_WORDS["$option"]}, not $(printf '%q' "${CONVERSION["$option"]:0:80}")"
+    value="${CONVERSION["$option"]}"
+    if [[ -n "${CONVERSION_WORDS["$option"]-}" ]]; then
+      [[ "$value" =~ ^(${CONVERSION_VALUES["$option"]})$ ]] ||
+        usage_error "$option" "must be ${CONVERSION_WORDS["$option"]}, not $(printf '%q' "${value:0:80}")"
+    elif [[ "$value" == -* ]]; then
+      usage_error "$option" "needs a value, not $(printf '%q' "${value:0:80}")" 'a file may be ./-x'
+    fi
   done
   local part='[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*'
   local host='([A-Za-z0-9.-]+(:[0-9]+)?/)?'

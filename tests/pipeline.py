@@ -1,7 +1,7 @@
 """What transformers says of an original checkpoint, asked here and now, without our own code."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ def window_answers(
     *,
     stride: int,
     max_windows: int,
-    merge: Callable[[Any], Any],
+    merge: str,
 ) -> list[Ranked]:
     """The pipeline's last step on merged logits of the tokenizer's own overlapping windows."""
     import torch
@@ -65,7 +65,8 @@ def window_answers(
                 classify.model(input_ids=torch.tensor([ids])).logits
                 for ids in windows[:max_windows]
             ]
-        merged = merge(torch.cat(logits))[None]
+        stacked = torch.cat(logits)
+        merged = (stacked.mean(0) if merge == "mean" else stacked.amax(0))[None]
         answers.append(_ranked(classify.postprocess({"logits": merged}, top_k=None, _legacy=False)))
     return answers
 

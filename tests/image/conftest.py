@@ -8,19 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from tests import checkpoints
+from tests.checkpoints import Checkpoint
 from tests.containers import docker
 from tests.serving import ROOT, base_environment
 from tests.texts import write_texts
+from tests.variants import VARIANTS, Variant
+
+# One of each base of answers; tests/server has all.
+BUILT_VARIANTS = (
+    *("bert", "distilbert", "roberta"),
+    *("multi_label_thresholds", "regression", "pairs", "window_mean"),
+)
 
 
 @dataclass(frozen=True)
 class Built:
     """What one run of make_triton_image.sh left."""
 
-    kind: str
+    variant: Variant
     model_name: str
     image: str
+    inputs: Checkpoint
     checkpoint: Path
     samples: Path
     stdout: str
@@ -55,25 +63,28 @@ def docker_answers() -> None:
         )
 
 
-def build(kind: str, folder: Path, model_name: str) -> Built:
-    """Build an image of a tiny checkpoint, with 200 texts for the gates."""
+def build(variant: Variant, folder: Path, model_name: str) -> Built:
+    """Build an image of a tiny checkpoint; one for single texts with 200 of them for the gates."""
     checkpoint = folder / "checkpoint"
     checkpoint.mkdir()
-    checkpoints.BUILDERS[kind](checkpoint)
+    inputs, options = variant.build(checkpoint)
     samples = folder / "samples.txt"
     write_texts(samples)
-    done = make_image(checkpoint, model_name, "pytest", "--samples", samples)
+    if not variant.pairs:
+        options += ["--samples", str(samples)]
+    done = make_image(checkpoint, model_name, "pytest", *options)
     assert done.returncode == 0, done.stderr
     image = f"triton_{model_name}:pytest"
-    return Built(kind, model_name, image, checkpoint, samples, done.stdout, done.stderr)
+    return Built(variant, model_name, image, inputs, checkpoint, samples, done.stdout, done.stderr)
 
 
-@pytest.fixture(scope="session", params=sorted(checkpoints.BUILDERS))
+@pytest.fixture(scope="session", params=BUILT_VARIANTS)
 def any_built(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Built]:
-    """An image of each kind in turn."""
-    image = build(request.param, tmp_path_factory.mktemp(request.param), f"test_{request.param}")
+    """An image of each variant in turn."""
+    name = request.param
+    image = build(VARIANTS[name], tmp_path_factory.mktemp(name), f"test_{name}")
     yield image
     docker("rmi", "--force", image.image, check=False)
 
@@ -81,6 +92,6 @@ def any_built(
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """An image of a tiny BERT under another name, for the tests of the image itself."""
-    image = build("bert", tmp_path_factory.mktemp("image"), "cls_model")
+    image = build(VARIANTS["bert"], tmp_path_factory.mktemp("image"), "cls_model")
     yield image
     docker("rmi", "--force", image.image, check=False)

@@ -1,6 +1,5 @@
 """Nothing gets a tag before its answers matched, and nothing is left behind."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from tests import checkpoints
 from tests.containers import docker, running
 from tests.image.conftest import Built, make_image
 from tests.serving import ROOT, base_environment, stub_processes
+from utils.artifacts import Answer, Reference, write_reference
 from utils.inference import Server
 
 pytestmark = pytest.mark.image
@@ -55,11 +55,26 @@ def test_the_container_gate_sees_a_changed_score_and_removes_its_container(
     before = containers()
     with running(built.image) as container:
         prediction = container.http.classify("cls_model", ["ok"])[0]
-    scores = [prediction.scores[0] - 0.001, *prediction.scores[1:]]
-    reference = tmp_path / "reference.json"
-    reference.write_text(
-        json.dumps([{"text": "ok", "labels": prediction.labels, "scores": scores}])
+    # As the reference of a model whose first score is another by a thousandth.
+    answer = Answer(
+        text="ok",
+        text_pair=None,
+        logits=prediction.logits,
+        scores=[prediction.scores[0] - 0.001, *prediction.scores[1:]],
+        truncated=False,
     )
+    write_reference(
+        tmp_path,
+        Reference(
+            labels=prediction.labels,
+            thresholds=None,
+            problem_type="single_label_classification",
+            top_k=3,
+            tolerance=1e-4,
+            answers=[answer],
+        ),
+    )
+    reference = tmp_path / "reference.json"
     done = subprocess.run(
         ["utils/gate.sh", "cls_model", reference, "image", "docker", built.image],
         cwd=ROOT, check=False, capture_output=True, text=True, env=base_environment(),

@@ -52,6 +52,9 @@ def test_labels_say_what_is_inside_and_where_it_came_from(built: Built) -> None:
     assert labels["triton-image.precision"] == "fp32"
     assert labels["triton-image.triton"] == "2.51.0"
     assert labels["triton-image.parity.texts"] == "200"
+    assert labels["triton-image.parity.tolerance"] == "0.0001"
+    assert float(labels["triton-image.parity.largest-difference"]) <= 1e-4
+    assert labels["triton-image.function"] == "softmax"
     assert {"labels", "model/config.json", "model/model.safetensors"} <= digests.keys()
     assert "onnxruntime" in json.loads(labels["triton-image.versions.server"])
 

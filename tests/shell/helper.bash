@@ -96,6 +96,12 @@ make_image() {
   "$REPO/make_triton_image.sh" "$@" 3>&-
 }
 
+# The options that make_triton_image.sh passes on to the conversion, one a line
+table_options() {
+  # shellcheck disable=SC2016
+  bash -c 'source "$1" && printf "%s\n" "${!CONVERSION_VALUES[@]}"' bash "$REPO/make_triton_image.sh" | sort
+}
+
 # hide_command NAME: PATH with the stubs and what the scripts may use of the system, less NAME
 hide_command() {
   local name="$1" links="$BATS_TEST_TMPDIR/path" tool tools=()

@@ -42,6 +42,32 @@ refuse_batch_size() {
   refuse "max batch size $(printf '%q' "$1")" "${INPUTS[@]}" name tag "$1"
 }
 
+# refuse_value OPTION VALUE WORDS: WORDS tell the values that OPTION takes
+refuse_value() {
+  refuse "$1" "$1" "$2" "${INPUTS[@]}"
+  assert_equal "$stderr" "error: $1: must be $3, not $(printf '%q' "$2") (see --help)"
+}
+
+# refuse_values OPTION WORDS VALUE ...
+refuse_values() {
+  local option="$1" words="$2" value
+  shift 2
+  for value in "$@"; do
+    refuse_value "$option" "$value" "$words"
+  done
+}
+
+# take_values OPTION VALUE ...: each reaches the conversion unchanged
+take_values() {
+  local option="$1" value
+  shift
+  for value in "$@"; do
+    accept --no-image "$option" "$value" "${INPUTS[@]}"
+    eval "set -- ${lines[0]}"
+    assert_equal "${*: -2}" "$option $value"
+  done
+}
+
 refuse_image() {
   refuse "image $(printf '%q' "$1")" --image "$1" "${INPUTS[@]}"
 }
@@ -86,19 +112,57 @@ characters() {
   assert_one_line "$stderr"
 }
 
+@test "an unknown option is told by name" {
+  refuse --no-such-option "${INPUTS[@]}" --no-such-option 1
+  assert_equal "$stderr" 'error: --no-such-option: unknown option (see --help)'
+}
+
+@test "an unknown option with a command substitution is refused and runs nothing" {
+  local option
+  # shellcheck disable=SC2016
+  for option in '--$(touch canary)' '--a[$(touch canary)]' '--`touch canary`' '-]$(touch canary)'; do
+    refuse "$option" "$option" 1 "${INPUTS[@]}"
+  done
+  assert_not_exists canary
+}
+
+@test "the beginning of an option's name is refused" {
+  refuse --max-len --max-len 77 "${INPUTS[@]}"
+}
+
+@test "a hyphen alone is refused" {
+  refuse - - "${INPUTS[@]}"
+}
+
+@test "options of the conversion that a build sets itself are refused" {
+  local option
+  for option in --cache --labels --model --save-dir --tokenizer --where-model; do
+    refuse "$option" "$option" folder "${INPUTS[@]}"
+  done
+}
+
+@test "an option of the conversion with = is refused" {
+  refuse --top-k=2 --top-k=2 "${INPUTS[@]}"
+}
+
 @test "an option with = is refused" {
   refuse --output=folder --output=folder "${INPUTS[@]}"
 }
 
 @test "each option that takes a value is refused without one" {
   local option
-  for option in --output --max-length --samples --exporter --image --engine; do
+  for option in --output --image --engine $(table_options); do
     refuse "$option" "${INPUTS[@]}" "$option"
+    assert_equal "$stderr" "error: $option: needs a value (see --help)"
   done
 }
 
-@test "an empty value of an option is refused" {
-  refuse --output --output '' "${INPUTS[@]}"
+@test "an empty value is refused for each option that takes one" {
+  local option
+  for option in --output --image --engine $(table_options); do
+    refuse "$option" "$option" '' "${INPUTS[@]}"
+    assert_equal "$stderr" "error: $option: needs a value (see --help)"
+  done
 }
 
 @test "after -- an option is an argument" {
@@ -305,6 +369,11 @@ characters() {
   accept --max-length 1 "${INPUTS[@]}" name "$(characters 128)" 1024
 }
 
+@test "--max-length takes a number from 1 to 999999" {
+  take_values --max-length 1 512 999999
+  refuse_values --max-length 'a number from 1 to 999999' 1000000 007 ' 5' '5 ' 0x10
+}
+
 @test "--max-length 0 is refused" {
   refuse --max-length --max-length 0 "${INPUTS[@]}"
 }
@@ -325,12 +394,82 @@ characters() {
   refuse --max-length --max-length $'1\n2' "${INPUTS[@]}"
 }
 
-@test "--max-length of seven digits is refused" {
-  refuse --max-length --max-length 1000000 "${INPUTS[@]}"
+@test "an unknown exporter is refused" {
+  refuse_values --exporter 'auto, torchscript, dynamo or optimum' foo Auto autodynamo 'auto|dynamo'
 }
 
-@test "an unknown exporter is refused" {
-  refuse --exporter --exporter foo "${INPUTS[@]}"
+@test "each exporter of the common environment is taken" {
+  take_values --exporter auto torchscript dynamo
+}
+
+@test "an unknown function is refused" {
+  refuse_values --function 'softmax, sigmoid or none' tanh Softmax softmaxx xnone 'softmax|none' ' softmax'
+}
+
+@test "each function is taken" {
+  take_values --function softmax sigmoid none
+}
+
+@test "a function with a line break behind it is refused in one line" {
+  refuse_value --function $'softmax\n' 'softmax, sigmoid or none'
+}
+
+@test "--top-k takes a number from 1 to 999999" {
+  take_values --top-k 1 999999
+  refuse_values --top-k 'a number from 1 to 999999' 1000000 0 -1 all 1.5 01
+}
+
+@test "a --top-k that the shell would evaluate is refused and runs nothing" {
+  # shellcheck disable=SC2016
+  refuse_value --top-k 'a[$(touch canary)]' 'a number from 1 to 999999'
+  assert_not_exists canary
+}
+
+@test "an unknown treatment of long texts is refused" {
+  refuse_values --long-text 'truncate, head-tail or window' windows head tail head_tail
+}
+
+@test "each treatment of long texts is taken" {
+  take_values --long-text truncate head-tail window
+}
+
+@test "--stride takes a number from 0 to 999999" {
+  take_values --stride 0 1 999999
+  refuse_values --stride 'a number from 0 to 999999' 1000000 -1 00 01 1.5 x
+}
+
+@test "an unknown way to merge is refused" {
+  refuse_values --merge 'mean or max' min meanmax MAX
+}
+
+@test "each way to merge is taken" {
+  take_values --merge mean max
+}
+
+@test "--max-windows takes a number from 1 to 9999" {
+  take_values --max-windows 1 9999
+  refuse_values --max-windows 'a number from 1 to 9999' 10000 0 -1 1.5 x
+}
+
+@test "--tolerance takes a number over 0" {
+  take_values --tolerance 0.0001 1e-4 1E-4 2.5e-3 1.0e-3 .5 1 1. 1.0 1e+1 10 0.10
+  refuse_values --tolerance 'a number over 0' 0 0.0 .0 0e5 1e-400 -1 -0.1 1e e-4 1,5 1e-4x nan inf small
+}
+
+@test "--threshold takes whatever is not empty" {
+  # shellcheck disable=SC2016
+  take_values --threshold 0 0.5 'my thresholds.json' '$(touch canary)' $'two\nlines' 'модель.json'
+  assert_not_exists canary
+}
+
+@test "a wrong value is shown up to its 80th character" {
+  refuse --merge --merge "$(characters 300)" "${INPUTS[@]}"
+  assert_equal "$stderr" "error: --merge: must be mean or max, not $(characters 80) (see --help)"
+}
+
+@test "a wrong value with a terminal escape is shown quoted" {
+  refuse_value --merge $'a\e[2Jb' 'mean or max'
+  refute_regex "$stderr" $'\e'
 }
 
 @test "an unknown engine is refused" {
@@ -373,4 +512,11 @@ characters() {
 
 @test "an image at a registry with a port is taken" {
   accept --image registry.example:5000/team/name:1.0 "${INPUTS[@]}"
+}
+
+@test "an option for a file does not take another option for its name" {
+  local option
+  for option in --threshold --samples --labelled; do
+    refuse "$option" "$option" --quiet "${INPUTS[@]}"
+  done
 }

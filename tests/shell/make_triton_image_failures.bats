@@ -12,6 +12,7 @@ setup_file() {
 
 builds() {
   STUB_FAIL='convert_to_onnx.py' build_ahead conversion
+  STUB_FAIL='show_accuracy.py' build_ahead accuracy --labelled "$INPUTS_FOLDER/id2label.json"
   STUB_FAIL='template_variables.py' build_ahead graph
   STUB_UNSET='FUNCTION' build_ahead template
   STUB_OMIT='tokenizer.json' build_ahead tokenizer
@@ -52,6 +53,10 @@ assert_failed() {
 
 @test "a failed conversion ends the build" {
   assert_failed conversion 'convert_to_onnx.py: failed as told (a hint)'
+}
+
+@test "an accuracy that cannot be shown ends the build" {
+  assert_failed accuracy 'show_accuracy.py: failed as told (a hint)'
 }
 
 @test "a graph that cannot be read ends the build" {

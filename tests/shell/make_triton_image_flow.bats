@@ -5,17 +5,31 @@ load helper
 
 readonly STEPS=12
 
+# The table of accuracy, as the stub of show_accuracy.py makes it
+readonly TABLE=$'┃ 2 labelled texts ┃\n│ stub accuracy    │'
+
 setup_file() {
   make_shared_files
+  export SAMPLES="$BATS_FILE_TMPDIR/my samples.txt" LABELLED="$BATS_FILE_TMPDIR/my labelled texts.csv"
+  printf 'a text\n' >"$SAMPLES"
+  printf 'text,label\na text,positive\n' >"$LABELLED"
   in_background builds
   in_background more_builds
 }
 
+# Sets OPTIONS to every option of the conversion that takes a value
+set_options() {
+  # shellcheck disable=SC2016
+  OPTIONS=(--function sigmoid --threshold 'my $(thresholds) "a".json' --top-k 2 --max-length 77
+    --long-text window --stride 0 --merge max --max-windows 7 --samples "$SAMPLES"
+    --labelled "$LABELLED" --tolerance 2.5e-3 --exporter dynamo)
+}
+
 builds() {
-  local samples="$BATS_FILE_TMPDIR/my samples.txt"
-  printf 'a text\n' >"$samples"
+  local OPTIONS
+  set_options
   build_ahead plain
-  build_ahead options cls_model 1 --max-length 77 --samples "$samples" --exporter dynamo \
+  build_ahead options cls_model 1 "${OPTIONS[@]}" \
     --image registry.example:5000/team/cls:2 --output kept --keep
   STUB_ENGINES='podman' build_ahead podman
   STUB_ENGINES='docker buildah' build_ahead buildah --engine buildah
@@ -24,11 +38,12 @@ builds() {
 more_builds() {
   local quiet="$BATS_FILE_TMPDIR/a quiet build"
   mkdir -p "$quiet/repo/build/other.abcdef"
-  build_ahead 'a quiet build' --quiet cls_model 1.2 8
+  build_ahead 'a quiet build' --quiet --pairs --labelled "$LABELLED" cls_model 1.2 8
   build_ahead dry_run --dry-run --output kept cls_model 3
   STUB_ENGINES='' build_ahead no_image --no-image
+  build_ahead labelled --no-image --labelled "$LABELLED"
   mkdir -p "$BATS_FILE_TMPDIR/repository/here/kept"
-  STUB_ADD='model.onnx.data' build_ahead repository --no-image --output kept cls_model
+  STUB_ADD='model.onnx.data thresholds.json' build_ahead repository --no-image --output kept cls_model
   three_at_once
 }
 
@@ -101,38 +116,138 @@ build() {
   assert_called "python convert_to_onnx.py --model $INPUTS_FOLDER/model --tokenizer $INPUTS_FOLDER/tokenizer --labels $INPUTS_FOLDER/id2label.json .*"
 }
 
-@test "without --max-length and --samples the conversion gets neither" {
+# conversion_arguments: sets ARGUMENTS to those of the one conversion
+conversion_arguments() {
+  local call
+  call="$(grep '^python convert_to_onnx.py ' "$STUB_FOLDER/calls")"
+  assert_one_line "$call"
+  eval "ARGUMENTS=(${call#python convert_to_onnx.py })"
+}
+
+# assert_passed OPTION VALUE: once, and the value unchanged
+assert_passed() {
+  local option="$1" wanted="$2" argument number values=()
+  use_build options
+  conversion_arguments
+  for number in "${!ARGUMENTS[@]}"; do
+    argument="${ARGUMENTS[number]}"
+    [[ "$argument" != "$option" ]] || values+=("${ARGUMENTS[number + 1]}")
+  done
+  assert_equal "${#values[@]}" 1
+  assert_equal "${values[0]}" "$wanted"
+}
+
+@test "without options the conversion gets the inputs, a folder and the cache" {
+  local folder
   use_build plain
-  assert_not_called 'python convert_to_onnx.py .*(--max-length|--samples).*'
+  conversion_arguments
+  folder="${ARGUMENTS[7]}"
+  assert_regex "$folder" "^$REPO/build/ensemble_model\.[A-Za-z0-9]{6}/model\$"
+  assert_equal "$(printf '%s\n' "${ARGUMENTS[@]}")" "\
+--model
+$INPUTS_FOLDER/model
+--tokenizer
+$INPUTS_FOLDER/tokenizer
+--labels
+$INPUTS_FOLDER/id2label.json
+--save-dir
+$folder
+--cache
+$REPO/.cache/conversions"
+}
+
+@test "--function reaches the conversion" {
+  assert_passed --function sigmoid
+}
+
+@test "--threshold reaches the conversion, whatever is in its name" {
+  # shellcheck disable=SC2016
+  assert_passed --threshold 'my $(thresholds) "a".json'
+}
+
+@test "--top-k reaches the conversion" {
+  assert_passed --top-k 2
 }
 
 @test "--max-length reaches the conversion" {
-  use_build options
-  assert_called 'python convert_to_onnx.py .*--max-length 77.*'
+  assert_passed --max-length 77
+}
+
+@test "--long-text reaches the conversion" {
+  assert_passed --long-text window
+}
+
+@test "--stride reaches the conversion, even 0" {
+  assert_passed --stride 0
+}
+
+@test "--merge reaches the conversion" {
+  assert_passed --merge max
+}
+
+@test "--max-windows reaches the conversion" {
+  assert_passed --max-windows 7
 }
 
 @test "--samples reaches the conversion, with a space in its name" {
-  use_build options
-  assert_called 'python convert_to_onnx.py .*--samples [^ ]*/my\\ samples\.txt.*'
+  assert_passed --samples "$BATS_FILE_TMPDIR/my samples.txt"
 }
 
-@test "the default exporter is auto" {
-  use_build plain
-  assert_called 'python convert_to_onnx.py .*--exporter auto.*'
+@test "--labelled reaches the conversion, with spaces in its name" {
+  assert_passed --labelled "$BATS_FILE_TMPDIR/my labelled texts.csv"
+}
+
+@test "--tolerance reaches the conversion" {
+  assert_passed --tolerance 2.5e-3
 }
 
 @test "--exporter reaches the conversion" {
-  use_build options
-  assert_called 'python convert_to_onnx.py .*--exporter dynamo.*'
+  assert_passed --exporter dynamo
 }
 
-@test "--exporter optimum converts with the Python of its own environment" {
+@test "each option of the table was given to the build with options" {
+  local OPTIONS option number given=()
+  set_options
+  for ((number = 0; number < ${#OPTIONS[@]}; number += 2)); do
+    given+=("${OPTIONS[number]}")
+  done
+  enter_workplace "$BATS_TEST_TMPDIR"
+  assert_equal "$(printf '%s\n' "${given[@]}" | sort)" "$(table_options)"
+}
+
+@test "each option of the table is one of convert_to_onnx.py" {
+  local option
+  enter_workplace "$BATS_TEST_TMPDIR"
+  for option in $(table_options) --pairs; do
+    assert_file_contains "$SOURCE_ROOT/utils/convert_to_onnx.py" "\"$option\""
+  done
+}
+
+@test "without --pairs the conversion does not get it" {
+  use_build options
+  assert_not_called 'python convert_to_onnx.py .*--pairs.*'
+}
+
+@test "--pairs reaches the conversion and takes no value" {
+  use_build 'a quiet build'
+  conversion_arguments
+  assert_equal "${#ARGUMENTS[@]}" 13
+  assert_called 'python convert_to_onnx.py .* --pairs --labelled .*'
+}
+
+@test "of an option that is given twice the conversion gets the last value" {
+  build --dry-run --no-image --top-k 1 --top-k 2
+  assert_line --index 0 --regexp ' --top-k 2$'
+  refute_output --partial ' --top-k 1'
+}
+
+@test "--exporter optimum converts, and does nothing else, with the Python of its own environment" {
   enter_workplace "$BATS_TEST_TMPDIR"
   mkdir -p "$REPO/.venv-optimum/bin"
   # shellcheck disable=SC2016
   printf '#!/bin/sh\necho "${1##*/}" >>optimum\nexec %q "$@"\n' "$PYTHON" >"$REPO/.venv-optimum/bin/python"
   chmod +x "$REPO/.venv-optimum/bin/python"
-  run --separate-stderr make_image --no-image --exporter optimum "${INPUTS[@]}"
+  run --separate-stderr make_image --no-image --exporter optimum --labelled "$LABELLED" "${INPUTS[@]}"
   assert_success
   assert_equal "$(<optimum)" convert_to_onnx.py
 }
@@ -168,8 +283,60 @@ build() {
 }
 
 @test "with --output there is one step more" {
+  use_build repository
+  assert_regex "${stderr_lines[6]}" '^\[7/7\] keep the repository '
+}
+
+@test "with --labelled there is one step more" {
+  use_build labelled
+  assert_regex "$stderr" '\[7/7\] serve it, compare answers [0-9]+\.[0-9] s'
+}
+
+@test "with --labelled and --output there are two steps more" {
   use_build options
-  assert_regex "${stderr_lines[STEPS]}" "^\[$((STEPS + 1))/$((STEPS + 1))\] "
+  assert_regex "$stderr" "\[$((STEPS + 2))/$((STEPS + 2))\] tag [0-9]+\.[0-9] s"
+}
+
+@test "the accuracy on labelled texts stands behind the second step" {
+  use_build labelled
+  assert_success
+  assert_equal "$(sed -E 's/ [0-9]+\.[0-9] s$/ N s/' <<<"$stderr")" "\
+[1/7] export to ONNX, compare with the original N s
+[2/7] accuracy on the labelled texts N s
+$TABLE
+[3/7] read the graph N s
+[4/7] render the model repository N s
+[5/7] add the model N s
+[6/7] lint the repository N s
+[7/7] serve it, compare answers N s
+verified in N s"
+}
+
+@test "the accuracy is not shown on stdout" {
+  use_build labelled
+  assert_output ''
+}
+
+@test "the accuracy is that of this build's conversion" {
+  use_build labelled
+  assert_called "python show_accuracy.py --output ($REPO/build/ensemble_model\.[A-Za-z0-9]{6})/accuracy \1/model" 1
+}
+
+@test "without --labelled no accuracy is asked for" {
+  use_build plain
+  assert_not_called 'python show_accuracy.py.*'
+}
+
+@test "without --labelled no accuracy is shown" {
+  use_build plain
+  refute_regex "$stderr" accuracy
+}
+
+@test "with --quiet the accuracy is asked for and not shown" {
+  use_build 'a quiet build'
+  assert_called 'python show_accuracy.py .*' 1
+  assert_equal "$stderr" ''
+  refute_regex "$output" accuracy
 }
 
 @test "the last lines tell the time and how to run the image" {
@@ -225,6 +392,8 @@ build() {
   build --help
   options="$(grep -o -E -- '^ +(-[a-z-]+( \| )?)+\)' "$REPO/make_triton_image.sh" | grep -o -E -- '-[a-z-]+')"
   assert_regex "$options" '--dry-run'
+  options+=" $(table_options)"
+  assert_regex "$options" '--max-windows'
   for option in $options; do
     assert_output --partial "$option"
   done
@@ -242,6 +411,34 @@ build() {
   for line in "${lines[@]}"; do
     bash -n <<<"$line"
   done
+}
+
+@test "a dry run prints the conversion with the options of a build" {
+  local OPTIONS built
+  set_options
+  use_build options
+  conversion_arguments
+  built="${ARGUMENTS[*]@Q}"
+  enter_workplace "$BATS_TEST_TMPDIR" "$REPO"
+  run --separate-stderr make_image --dry-run "${INPUTS[@]}" "${OPTIONS[@]}" cls_model
+  assert_success
+  eval "ARGUMENTS=(${lines[0]})"
+  assert_equal "${ARGUMENTS[*]:0:2}" "$STUBS/stub_python $REPO/utils/convert_to_onnx.py"
+  ARGUMENTS=("${ARGUMENTS[@]:2}")
+  assert_equal "${ARGUMENTS[*]@Q}" "$(sed -E 's/cls_model\.[A-Za-z0-9]{6}/cls_model.XXXXXX/' <<<"$built")"
+}
+
+@test "a dry run prints --pairs" {
+  build --dry-run --no-image --pairs
+  assert_line --index 0 --regexp ' --pairs$'
+}
+
+@test "a dry run with --labelled prints how the accuracy is shown, and no accuracy" {
+  build --dry-run --no-image --labelled "$LABELLED"
+  assert_success
+  assert_equal "${#lines[@]}" 7
+  assert_line --index 1 "$PYTHON $REPO/utils/show_accuracy.py --output $REPO/build/ensemble_model.XXXXXX/accuracy $REPO/build/ensemble_model.XXXXXX/model"
+  assert_equal "$stderr" ''
 }
 
 @test "a dry run quotes paths with spaces" {
@@ -307,7 +504,7 @@ build() {
 
 @test "--output keeps the rendered repository" {
   use_build repository
-  assert_equal "$(ls kept)" $'cls_model\nmodel_onnx\npost_processing\ntext_preprocessing'
+  assert_equal "$(ls kept)" $'cls_model\nmodel_onnx\npost_processing\nreport.json\ntext_preprocessing'
   assert_file_contains kept/cls_model/config.pbtxt '^name: "cls_model"$'
 }
 
@@ -321,6 +518,23 @@ build() {
 @test "external data of the graph goes with it" {
   use_build repository
   assert_exists kept/model_onnx/1/model.onnx.data
+}
+
+@test "thresholds go beside the labels" {
+  use_build repository
+  assert_equal "$(<kept/post_processing/1/thresholds.json)" 'stub thresholds.json'
+}
+
+@test "without thresholds the repository has none" {
+  use_build options
+  assert_exists kept/post_processing/1/id2label.json
+  assert_not_exists kept/post_processing/1/thresholds.json
+}
+
+@test "the report lies at the root of the repository and nowhere else" {
+  use_build repository
+  assert_equal "$(cd kept && find . -name report.json)" ./report.json
+  assert_equal "$(<kept/report.json)" 'stub report.json'
 }
 
 @test "--output with an image keeps the repository too" {
@@ -386,7 +600,7 @@ build() {
 
 @test "--keep keeps a log with the output of all steps" {
   use_build options
-  assert_file_contains "${stderr##*kept: }/build.log" '^== \[13/13\] tag$'
+  assert_file_contains "${stderr##*kept: }/build.log" '^== \[14/14\] tag$'
   assert_file_contains "${stderr##*kept: }/build.log" '^Successfully built$'
 }
 

@@ -42,8 +42,34 @@ refuse() {
   refuse "${INPUTS[0]}" "${INPUTS[0]}" "${INPUTS[1]}" "${INPUTS[0]}"
 }
 
-@test "a samples file that is not there is an error" {
+@test "a samples file that is not there is told with its option" {
   refuse missing.txt --samples missing.txt "${INPUTS[@]}"
+  assert_equal "$stderr" 'error: missing.txt: no such file (--samples takes a file of texts)'
+}
+
+@test "a file whose name is not UTF-8 is taken" {
+  local name=$'caf\xe9.txt'
+  touch "$name"
+  LC_ALL=C.UTF-8 run --separate-stderr make_image --dry-run --no-image --samples "$name" "${INPUTS[@]}"
+  assert_success
+  assert_equal "$stderr" ''
+}
+
+@test "a labelled file that is not there is told with its option" {
+  refuse missing.csv --labelled missing.csv "${INPUTS[@]}"
+  assert_equal "$stderr" 'error: missing.csv: no such file (--labelled takes a file of texts)'
+}
+
+@test "a labelled file that is a folder is an error" {
+  refuse "${INPUTS[0]}" --labelled "${INPUTS[0]}" "${INPUTS[@]}"
+}
+
+@test "a labelled file that is not there is an error in a dry run too" {
+  refuse missing.csv --dry-run --labelled missing.csv "${INPUTS[@]}"
+}
+
+@test "an option in the place of a file is looked for as a file" {
+  refuse --quiet --labelled --quiet "${INPUTS[@]}"
 }
 
 @test "an input with a line break in its name is told in one line" {

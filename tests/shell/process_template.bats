@@ -19,8 +19,9 @@ setup() {
 }
 
 set_variables() {
-  NAMES=(MODEL_NAME MAX_BATCH_SIZE CLASS_COUNT FUNCTION TOKEN_TENSORS TOKEN_OUTPUT_MAP
-    TOKEN_INPUT_MAP LOGITS_NAME LOGITS_TENSOR WARMUP_INPUTS)
+  NAMES=(MODEL_NAME MAX_BATCH_SIZE TEXT_TENSORS TEXT_INPUT_MAP LONG_TEXT MAX_WINDOWS TOKEN_TENSORS
+    TOKEN_OUTPUT_MAP TOKEN_INPUT_MAP LOGITS_NAME LOGITS_TENSOR WARMUP_INPUTS CLASS_COUNT
+    PROBLEM_TYPE FUNCTION TOP_K)
   local name
   for name in "${NAMES[@]}"; do
     export "$name=value of $name"
@@ -57,6 +58,37 @@ listing() {
   for name in "${NAMES[@]}"; do
     assert_file_contains target/config "^${!name}\$"
   done
+}
+
+@test "each variable that may be named is one that these tests know" {
+  # shellcheck disable=SC2016
+  run bash -c 'source "$1" && printf "%s\n" "${VARIABLES[@]}"' bash "$REPO/process_template.sh"
+  assert_output "$(printf '%s\n' "${NAMES[@]}")"
+}
+
+@test "each variable has a place in the repository's templates" {
+  local name
+  for name in "${NAMES[@]}"; do
+    run grep -r -q -w -F --include=config.pbtxt -- "${!name}" "$RENDERED"
+    assert_success
+  done
+}
+
+@test "each variable of the repository's templates is required" {
+  local name
+  for name in "${NAMES[@]}"; do
+    run --separate-stderr env --unset="$name" "$REPO/process_template.sh" "$TEMPLATE" target
+    assert_failure 1
+    assert_one_line "$stderr"
+    assert_regex "$stderr" "/config\.pbtxt\.template: variable $name is not set or empty "
+    assert_not_exists target
+  done
+}
+
+@test "the modules beside a model.py are copied as they are" {
+  assert_files_equal "$TEMPLATE/post_processing/1/scoring.py" "$RENDERED/post_processing/1/scoring.py"
+  assert_files_equal "$TEMPLATE/text_preprocessing/1/tokenization.py" \
+    "$RENDERED/text_preprocessing/1/tokenization.py"
 }
 
 @test "nothing is printed" {
