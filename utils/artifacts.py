@@ -18,6 +18,9 @@ THRESHOLDS_FILE = "thresholds.json"
 REPORT_FILE = "report.json"
 REFERENCE_FILE = "reference.json"
 
+# Raw values of each input of the graph, for one text: what the server warms up with.
+WARMUP_FOLDER = "warmup"
+
 # How much logits and scores may differ from the original's unless the user says otherwise.
 DEFAULT_TOLERANCE = 1e-4
 

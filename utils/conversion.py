@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from utils.accuracy import measure
 from utils.artifacts import (
     GRAPH_FILE,
     LABELS_FILE,
+    WARMUP_FOLDER,
     Accuracy,
     Behaviour,
     Parity,
@@ -23,13 +26,15 @@ from utils.behaviour import Options, settle
 from utils.checkpoint import Classifier, load_classifier
 from utils.errors import UserError
 from utils.labels import check_class_count, dump_labels, parse_labels, read_label_file
-from utils.onnx_export import AUTOMATIC, export_onnx
+from utils.onnx_export import AUTOMATIC, TRACED, export_onnx
 from utils.original import Logits, original_logits, reference_answers
 from utils.parity import check_parity, exported_logits, open_session, padding_side
 from utils.samples import Example
 from utils.served import Tokenization
-from utils.tokenizer_export import check_same_ids, export_tokenizer
+from utils.tokenizer_export import check_same_ids, encode, export_tokenizer
 from utils.windows import merge_windows
+
+NUMPY_TYPES = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
 
 PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy")
 
@@ -88,6 +93,7 @@ def convert(conversion: Conversion, folder: Path) -> None:
     gate = _Gate(conversion, classifier, behaviour, tokenization)
     logits = original_logits(classifier, behaviour, conversion.samples)
     exporter, parity = _export(gate, logits, folder)
+    _write_warmup(gate, folder)
     write_reference(
         folder,
         Reference(
@@ -174,6 +180,14 @@ def _export(gate: _Gate, logits: Logits, folder: Path) -> tuple[str, Parity]:
     if len(failures) == 1:
         raise failures[0]
     raise UserError("export", "; ".join(str(error) for error in failures))
+
+
+def _write_warmup(gate: _Gate, folder: Path) -> None:
+    tensors = gate.tokenization.tensors(encode(gate.tokenization, TRACED[:1]).rows)
+    (folder / WARMUP_FOLDER).mkdir()
+    for item in open_session(folder / GRAPH_FILE).get_inputs():
+        values = tensors[item.name].astype(NUMPY_TYPES[item.type])
+        values.tofile(folder / WARMUP_FOLDER / item.name)
 
 
 def _accuracy(

@@ -10,6 +10,7 @@ Usage: fill_repository.sh ARTIFACTS REPOSITORY
 
 Copies from ARTIFACTS (written by convert_to_onnx.py) into the rendered REPOSITORY:
   model.onnx, model.onnx.data   model_onnx/1/
+  warmup/                       model_onnx/
   tokenizer.json                text_preprocessing/1/
   id2label.json                 post_processing/1/
   thresholds.json               post_processing/1/
@@ -24,6 +25,12 @@ main() {
   place "$artifacts/model.onnx" "$repository/model_onnx/1"
   [[ ! -e "$artifacts/model.onnx.data" ]] ||
     place "$artifacts/model.onnx.data" "$repository/model_onnx/1"
+  local file
+  install -d -m 755 -- "$repository/model_onnx/warmup" 2>/dev/null ||
+    die "$repository/model_onnx" 'warmup cannot be written'
+  for file in "$artifacts"/warmup/*; do
+    place "$file" "$repository/model_onnx/warmup"
+  done
   place "$artifacts/tokenizer.json" "$repository/text_preprocessing/1"
   place "$artifacts/id2label.json" "$repository/post_processing/1"
   [[ ! -e "$artifacts/thresholds.json" ]] ||

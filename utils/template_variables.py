@@ -17,7 +17,7 @@ if __package__ in (None, ""):
 
 import onnx
 
-from utils.artifacts import GRAPH_FILE, Report, read_report
+from utils.artifacts import GRAPH_FILE, WARMUP_FOLDER, Report, read_report
 from utils.errors import UserError, run_command
 from utils.output import write_result
 
@@ -27,8 +27,7 @@ TRITON_TYPES = {
     onnx.TensorProto.FLOAT: "TYPE_FP32",
 }
 
-# Enough tokens to touch every kernel, few enough not to slow the start.
-WARMUP_TOKENS = 16
+TOKEN_BYTES = {"TYPE_INT32": 4, "TYPE_INT64": 8}
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,22 @@ class Tensor:
         """As an item of a config.pbtxt `input` or `output` list."""
         return f'{{ name: "{self.name}" data_type: {self.data_type} dims: [ {_list(self.dims)} ] }}'
 
-    def warmup(self) -> str:
-        """As an item of `model_warmup.inputs`; zeros are a valid token id in every vocabulary."""
-        dims = [WARMUP_TOKENS if size == -1 else size for size in self.dims]
+    def warmup(self, folder: Path) -> str:
+        """As an item of `model_warmup.inputs`, with the values of `folder`.
+
+        Real tokens: some graphs fail on zeros, as those that look for an end-of-text token.
+
+        Raises:
+            UserError: `folder` has no values of this tensor.
+        """
+        path = folder / self.name
+        if not path.is_file():
+            raise UserError(path, "no such file", "run utils/convert_to_onnx.py again")
+        # All dimensions but the last are 1: one text, and where texts have windows one of them.
+        dims = [1] * len(self.dims[:-1]) + [path.stat().st_size // TOKEN_BYTES[self.data_type]]
         return (
             f'inputs {{ key: "{self.name}" value {{ data_type: {self.data_type}'
-            f" dims: [ {_list(dims)} ] zero_data: true }} }}"
+            f' dims: [ {_list(dims)} ] input_data_file: "{self.name}" }} }}'
         )
 
     def mapping(self, kind: str) -> str:
@@ -80,11 +89,12 @@ def template_variables(
     report: Report,
     model_name: str,
     max_batch_size: int,
+    warmup: Path,
 ) -> dict[str, str]:
     """All variables of the template, by name.
 
     Raises:
-        UserError: texts of this model cannot share a batch.
+        UserError: texts of this model cannot share a batch, or `warmup` lacks a tensor's values.
     """
     logits, behaviour = outputs[0], report.behaviour
     if behaviour.padding == "none" and max_batch_size > 1:
@@ -112,7 +122,7 @@ def template_variables(
         "TOKEN_INPUT_MAP": "\n      ".join(tensor.mapping("input_map") for tensor in inputs),
         "LOGITS_NAME": logits.name,
         "LOGITS_TENSOR": logits.config(),
-        "WARMUP_INPUTS": "\n    ".join(tensor.warmup() for tensor in inputs),
+        "WARMUP_INPUTS": "\n    ".join(tensor.warmup(warmup) for tensor in inputs),
     }
 
 
@@ -142,7 +152,12 @@ def main() -> None:
     inputs, outputs = graph_tensors(arguments.artifacts / GRAPH_FILE)
     report = read_report(arguments.artifacts)
     variables = template_variables(
-        inputs, outputs, report, arguments.model_name, arguments.max_batch_size
+        inputs,
+        outputs,
+        report,
+        arguments.model_name,
+        arguments.max_batch_size,
+        arguments.artifacts / WARMUP_FOLDER,
     )
     text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
     write_result(text, arguments.output)

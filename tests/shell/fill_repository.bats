@@ -15,6 +15,10 @@ setup() {
   for file in model.onnx tokenizer.json id2label.json report.json reference.json; do
     printf 'this is %s\n' "$file" >"my artifacts/$file"
   done
+  mkdir 'my artifacts/warmup'
+  for file in input_ids attention_mask; do
+    printf 'this is %s\n' "$file" >"my artifacts/warmup/$file"
+  done
 }
 
 fill() {
@@ -27,6 +31,8 @@ files() {
 }
 
 readonly PLACES='./model_onnx/1/model.onnx
+./model_onnx/warmup/attention_mask
+./model_onnx/warmup/input_ids
 ./post_processing/1/id2label.json
 ./report.json
 ./text_preprocessing/1/tokenizer.json'
@@ -74,6 +80,7 @@ readonly PLACES='./model_onnx/1/model.onnx
   fill 'my artifacts' 'my repository'
   assert_success
   assert_equal "$(find 'my repository' -type f -printf '%m\n' | sort -u)" 644
+  assert_equal "$(stat --format %a 'my repository/model_onnx/warmup')" 755
 }
 
 @test "each file that every model has is required" {
@@ -117,6 +124,7 @@ readonly PLACES='./model_onnx/1/model.onnx
 
 Copies from ARTIFACTS (written by convert_to_onnx.py) into the rendered REPOSITORY:
   model.onnx, model.onnx.data   model_onnx/1/
+  warmup/                       model_onnx/
   tokenizer.json                text_preprocessing/1/
   id2label.json                 post_processing/1/
   thresholds.json               post_processing/1/

@@ -68,10 +68,6 @@ refuse() {
   refuse missing.csv --dry-run --labelled missing.csv "${INPUTS[@]}"
 }
 
-@test "an option in the place of a file is looked for as a file" {
-  refuse --quiet --labelled --quiet "${INPUTS[@]}"
-}
-
 @test "an input with a line break in its name is told in one line" {
   run --separate-stderr make_image $'miss\ning' "${INPUTS[1]}" "${INPUTS[2]}"
   assert_failure 1

@@ -13,7 +13,8 @@ convert() {
   local folder file
   value_after --save-dir "$@"
   folder="$VALUE"
-  mkdir -p -- "$folder"
+  mkdir -p -- "$folder/warmup"
+  printf 'stub warm-up\n' >"$folder/warmup/input_ids"
   for file in model.onnx tokenizer.json id2label.json report.json reference.json ${STUB_ADD:-}; do
     [[ "$file" == "${STUB_OMIT:-}" ]] || printf 'stub %s\n' "$file" >"$folder/$file"
   done
