@@ -1,6 +1,6 @@
 # Every target does its own set-up.
 .PHONY: help setup setup-dev setup-optimum demo test lint test-unit test-shell test-server test-optimum \
-  test-image bench-build bench-export lock format clean
+  test-image bench-build bench-accuracy bench-export lock format clean
 
 PYTHON_IN_VENV := .venv/bin/python
 
@@ -42,6 +42,9 @@ test-image: setup-dev ## Tests on real images
 
 bench-build: setup ## Size, ready time and build times, into benchmarks/results and the README
 	@scripts/with_docker.sh $(PYTHON_IN_VENV) benchmarks/build.py
+
+bench-accuracy: setup ## What --labelled says of the demo's classifier, into the README
+	@$(PYTHON_IN_VENV) benchmarks/accuracy.py
 
 bench-export: setup ## Exporters and attention implementations, into benchmarks/results
 	@$(PYTHON_IN_VENV) benchmarks/export.py

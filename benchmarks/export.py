@@ -19,6 +19,7 @@ sys.path[0] = str(ROOT)
 from benchmarks.report import markdown_table, replace_block, write_results
 from utils.errors import UserError, run_command
 
+LENGTH = 512
 TOKENS = (20, 60, 180)
 ROUNDS = 15
 RUNS = 10
@@ -31,6 +32,7 @@ def export_all(folder: Path) -> dict[str, tuple[Path, float]]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from utils.artifacts import GRAPH_FILE
+    from utils.behaviour import Options, settle
     from utils.checkpoint import Classifier
     from utils.onnx_export import export_onnx
 
@@ -49,7 +51,11 @@ def export_all(folder: Path) -> dict[str, tuple[Path, float]]:
             target = folder / f"{exporter}-{attention}"
             target.mkdir()
             started = time.monotonic()
-            export_onnx(Classifier(model, tokenizer, 512), target, exporter)
+            classifier = Classifier(
+                model, tokenizer, LENGTH, tokenizer.pad_token_id, tuple(tokenizer("a"))
+            )
+            behaviour, _ = settle(Options(), model.config, LENGTH, 2, {0: "no", 1: "yes"})
+            export_onnx(classifier, behaviour, target, exporter)
             seconds = round(time.monotonic() - started, 1)
             exported[f"{exporter}, {attention}"] = (target / GRAPH_FILE, seconds)
     return exported

@@ -177,12 +177,7 @@ def make_xlm_roberta(folder: Path, **config: Any) -> Checkpoint:
 
 
 def make_gpt2(folder: Path, **config: Any) -> Checkpoint:
-    """A GPT2ForSequenceClassification: it takes the last token, and knows no padding.
-
-    With a `padding_side` its tokenizer has one, whatever it is good for.
-    """
-    side = config.pop("padding_side", None)
-    tokenizer = {"padding_side": side, "pad_token": END_OF_TEXT} if side else {}
+    """A GPT2ForSequenceClassification: it takes the last token, and knows no padding."""
     vocabulary, merges = _byte_level_vocabulary((END_OF_TEXT,))
     settings = {
         "vocab_size": len(vocabulary),
@@ -199,7 +194,7 @@ def make_gpt2(folder: Path, **config: Any) -> Checkpoint:
     return _save(
         folder,
         GPT2ForSequenceClassification(GPT2Config(**settings)),
-        GPT2Tokenizer(vocab=vocabulary, merges=merges, **tokenizer),
+        GPT2Tokenizer(vocab=vocabulary, merges=merges),
     )
 
 
@@ -242,6 +237,13 @@ def cast(checkpoint: Checkpoint, dtype: str) -> None:
     """Rewrite the weights in another precision, as checkpoints for GPUs have them."""
     model = AutoModelForSequenceClassification.from_pretrained(checkpoint.model)
     model.to(getattr(torch, dtype)).save_pretrained(checkpoint.model)
+
+
+def configure_tokenizer(checkpoint: Checkpoint, **settings: Any) -> None:
+    """Change tokenizer_config.json, such as truncation_side or model_max_length."""
+    path = checkpoint.tokenizer / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | settings
+    path.write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
 
 
 def _save(folder: Path, model: Any, tokenizer: Any) -> Checkpoint:

@@ -77,6 +77,7 @@ class Variant:
     Attributes:
         make: builds the checkpoint in a folder.
         config: changes to its configuration.
+        tokenizer: changes to tokenizer_config.json.
         options: of the conversion; THRESHOLDS stands for a file of them.
         labels: the label file's, None for those of the builder.
         dtype: the precision of the checkpoint's weights.
@@ -88,6 +89,7 @@ class Variant:
 
     make: Callable[..., Checkpoint]
     config: dict[str, Any] = field(default_factory=dict)
+    tokenizer: dict[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     labels: list[str] | None = None
     dtype: str = "float32"
@@ -99,6 +101,8 @@ class Variant:
     def build(self, folder: Path) -> tuple[Checkpoint, list[str]]:
         """The checkpoint, and the options with real file names."""
         checkpoint = self.make(folder, **self.config)
+        if self.tokenizer:
+            checkpoints.configure_tokenizer(checkpoint, **self.tokenizer)
         if self.dtype != "float32":
             checkpoints.cast(checkpoint, self.dtype)
         if self.labels:
@@ -116,19 +120,26 @@ VARIANTS = {
     "xlm_roberta": Variant(checkpoints.make_xlm_roberta),
     "gpt2": Variant(checkpoints.make_gpt2),
     "gpt2_padded_left": Variant(
-        checkpoints.make_gpt2, {"pad_token_id": 0, "padding_side": "left"}
+        checkpoints.make_gpt2,
+        {"pad_token_id": 0},
+        tokenizer={"padding_side": "left", "pad_token": checkpoints.END_OF_TEXT},
     ),
+    "cut_on_the_left": Variant(checkpoints.make_bert, tokenizer={"truncation_side": "left"}),
     "qwen2": Variant(checkpoints.make_qwen2),
     "float16": Variant(checkpoints.make_bert, dtype="float16"),
     "bfloat16": Variant(checkpoints.make_bert, dtype="bfloat16"),
     "multi_label": Variant(checkpoints.make_bert, MULTI_LABEL, top_k=5, predicts=over(0.5)),
     "multi_label_threshold": Variant(
-        checkpoints.make_bert, MULTI_LABEL, ("--threshold", "0.3"), top_k=5, predicts=over(0.3)
+        checkpoints.make_bert,
+        MULTI_LABEL,
+        options=("--threshold", "0.3"),
+        top_k=5,
+        predicts=over(0.3),
     ),
     "multi_label_thresholds": Variant(
         checkpoints.make_bert,
         MULTI_LABEL,
-        ("--threshold", "THRESHOLDS"),
+        options=("--threshold", "THRESHOLDS"),
         top_k=5,
         predicts=over(THRESHOLDS),
     ),
@@ -155,12 +166,12 @@ VARIANTS = {
     "softmax_of_multi_label": Variant(
         checkpoints.make_bert,
         MULTI_LABEL,
-        ("--function", "softmax"),
+        options=("--function", "softmax"),
         top_k=5,
         answers=partial(from_pipeline, function="softmax"),
     ),
     "ten_thousand_classes": Variant(
-        checkpoints.make_bert, {"num_labels": 10_000}, ("--top-k", "7"), top_k=7
+        checkpoints.make_bert, {"num_labels": 10_000}, options=("--top-k", "7"), top_k=7
     ),
     "strange_labels": Variant(
         checkpoints.make_bert, {"num_labels": 5}, labels=STRANGE_LABELS, top_k=5

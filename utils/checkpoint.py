@@ -56,16 +56,12 @@ def load_classifier(model_folder: Path, tokenizer_folder: Path, max_length: int)
             "--max-length", f"{max_length} is over the {longest} tokens that the model takes"
         )
     _check_vocabulary(model, tokenizer, tokenizer_folder)
-    takes = inspect.signature(model.forward).parameters
-    names = tuple(name for name in tokenizer("a") if name in takes)
-    # Neither transformers' pipeline nor we may hand the model what it does not take.
-    tokenizer.model_input_names = list(names)
     return Classifier(
         model,
         tokenizer,
         max_length or min(longest, LARGEST_DEFAULT_LENGTH),
         _padding_id(model, tokenizer),
-        names,
+        _input_names(model, tokenizer),
     )
 
 
@@ -147,6 +143,19 @@ def _check_vocabulary(model: Any, tokenizer: Any, folder: Path) -> None:
         )
 
 
+def _input_names(model: Any, tokenizer: Any) -> tuple[str, ...]:
+    takes = inspect.signature(model.forward).parameters
+    try:
+        names = tuple(name for name in tokenizer("a") if name in takes)
+    except Exception as error:
+        raise UserError(
+            type(tokenizer).__name__, f"does not take a text alone: {first_line(error)}"
+        ) from error
+    # Neither transformers' pipeline nor we may hand the model what it does not take.
+    tokenizer.model_input_names = list(names)
+    return names
+
+
 def _embedding_rows(model: Any) -> int:
     """Number of token ids that the model knows; 0 where it has no table of them."""
     try:
@@ -168,6 +177,8 @@ def _padding_id(model: Any, tokenizer: Any) -> int:
         if known is not None and known >= 0 and (known < rows or not rows):
             config.pad_token_id = known
             return int(known)
+    if not rows:
+        raise UserError(type(model).__name__, "names no padding token", "set pad_token_id")
     model.resize_token_embeddings(rows + 1, mean_resizing=False)
     config.pad_token_id = rows
     return rows

@@ -1,6 +1,6 @@
 """What the original model says, by transformers alone: the reference of every gate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from utils.artifacts import Answer, Behaviour
 from utils.checkpoint import Classifier
+from utils.errors import UserError, first_line
 from utils.frameworks import torch, transformers
 from utils.samples import Example
 from utils.served import HEAD_SHARE
@@ -114,15 +115,27 @@ def reference_answers(
 
 
 def _merged(classifier: Classifier, behaviour: Behaviour, rows: list[Row]) -> Logits:
-    with torch.inference_mode():
-        logits = [
-            classifier.model(
-                **{name: torch.tensor([row[name]]) for name in classifier.input_names}
-            ).logits.float()
-            for row in rows
-        ]
-    merged: Logits = MERGES[behaviour.merge](torch.cat(logits), dim=0).numpy()
+    logits = torch.cat([run_original(classifier, _tensors([row])) for row in rows])
+    merged: Logits = MERGES[behaviour.merge](logits, dim=0).numpy()
     return merged
+
+
+def _tensors(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor([row[name] for row in rows]) for name in rows[0]}
+
+
+def run_original(classifier: Classifier, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Logits [rows, classes] of token tensors [rows, tokens].
+
+    Raises:
+        UserError: the model cannot be run on them.
+    """
+    inputs = {name: tensors[name] for name in classifier.input_names}
+    try:
+        with torch.inference_mode():
+            return classifier.model(**inputs).logits.float()
+    except Exception as error:
+        raise UserError(type(classifier.model).__name__, f"fails: {first_line(error)}") from error
 
 
 def _head_tail(whole: Row, special: list[int], max_length: int) -> Row:

@@ -10,7 +10,7 @@ from utils.artifacts import DEFAULT_TOLERANCE, Behaviour, Parity
 from utils.checkpoint import Classifier
 from utils.errors import UserError
 from utils.frameworks import onnxruntime, torch
-from utils.original import Logits, original_logits
+from utils.original import Logits, original_logits, run_original
 from utils.samples import Example
 from utils.served import INPUT_NAMES, Tokenization
 from utils.tokenizer_export import encode, plain_tokenization
@@ -121,17 +121,13 @@ def padding_side(classifier: Classifier, behaviour: Behaviour, examples: Sequenc
     own = classifier.tokenizer.padding_side
     for side in (own, "left" if own == "right" else "right"):
         tokenization = plain_tokenization(classifier, behaviour, side)
-        padded = _padded(classifier, tokenization, chosen)
-        if np.abs(padded - alone).max() <= DEFAULT_TOLERANCE:
+        tensors = tokenization.tensors(encode(tokenization, chosen).rows)
+        try:
+            padded = run_original(
+                classifier, {name: torch.from_numpy(array) for name, array in tensors.items()}
+            )
+        except UserError:
+            continue
+        if np.abs(padded.numpy() - alone).max() <= DEFAULT_TOLERANCE:
             return side
     return "none"
-
-
-def _padded(
-    classifier: Classifier, tokenization: Tokenization, examples: Sequence[Example]
-) -> Logits:
-    tensors = tokenization.tensors(encode(tokenization, examples).rows)
-    inputs = {name: torch.from_numpy(tensors[name]) for name in classifier.input_names}
-    with torch.inference_mode():
-        logits: Logits = classifier.model(**inputs).logits.float().numpy()
-    return logits

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import build, export
+from benchmarks import accuracy, build, export
+from utils.artifacts import Accuracy
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,6 +46,13 @@ def test_the_table_of_exporters_is_the_one_of_the_results() -> None:
         for tokens in list(times):
             times[int(tokens)] = times.pop(tokens)
     assert block(ROOT / "docs" / "export.md", "bench-export") == export.table(results)
+
+
+def test_the_table_of_accuracy_is_the_one_of_the_results() -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / "accuracy.json").read_text())
+    assert block(ROOT / "README.md", "bench-accuracy") == accuracy.block(
+        Accuracy(**results["accuracy"])
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
