@@ -1,6 +1,6 @@
 # Every target does its own set-up.
-.PHONY: help setup setup-dev setup-optimum demo test lint test-unit test-shell test-server test-optimum \
-  test-image bench-build bench-accuracy bench-export lock format clean
+.PHONY: help setup setup-dev setup-optimum demo test lint test-unit test-shell test-server test-architectures test-optimum \
+  test-image bench-build bench-accuracy supported-models bench-export lock format clean
 
 PYTHON_IN_VENV := .venv/bin/python
 
@@ -34,6 +34,9 @@ test-shell: setup-dev ## Shell tests with stub executables
 test-server: setup-dev ## Tests on the real tritonserver
 	@scripts/test.sh server
 
+test-architectures: setup-dev ## Every type of transformers' text classifiers, converted and served
+	@scripts/test.sh architectures
+
 test-optimum: setup-dev ## Tests of --exporter optimum in its own environment
 	@scripts/test.sh optimum
 
@@ -45,6 +48,9 @@ bench-build: setup ## Size, ready time and build times, into benchmarks/results 
 
 bench-accuracy: setup ## What --labelled says of the demo's classifier, into the README
 	@$(PYTHON_IN_VENV) benchmarks/accuracy.py
+
+supported-models: setup-dev ## The tables of supported models, from a walk of all types
+	@$(PYTHON_IN_VENV) tests/architectures/walk.py
 
 bench-export: setup ## Exporters and attention implementations, into benchmarks/results
 	@$(PYTHON_IN_VENV) benchmarks/export.py

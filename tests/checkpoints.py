@@ -94,7 +94,7 @@ def make_bert(folder: Path, **config: Any) -> Checkpoint:
         "num_labels": 3,
     } | config
     torch.manual_seed(BERT_WEIGHTS[0])
-    return _save(
+    return save(
         folder,
         BertForSequenceClassification(BertConfig(**settings)),
         BertTokenizer(vocab=vocabulary, model_max_length=64),
@@ -115,7 +115,7 @@ def make_distilbert(folder: Path, **config: Any) -> Checkpoint:
         "num_labels": 2,
     } | config
     torch.manual_seed(DISTILBERT_WEIGHTS[0])
-    return _save(
+    return save(
         folder,
         DistilBertForSequenceClassification(DistilBertConfig(**settings)),
         DistilBertTokenizer(vocab=vocabulary, model_max_length=64),
@@ -127,7 +127,7 @@ def make_roberta(folder: Path, **config: Any) -> Checkpoint:
 
     Its tokenizer knows no longest text, so that the model's limit decides.
     """
-    vocabulary, merges = _byte_level_vocabulary()
+    vocabulary, merges = byte_level_vocabulary()
     settings = {
         "vocab_size": len(vocabulary),
         "hidden_size": 32,
@@ -143,7 +143,7 @@ def make_roberta(folder: Path, **config: Any) -> Checkpoint:
         "num_labels": 3,
     } | config
     torch.manual_seed(ROBERTA_WEIGHTS[0])
-    return _save(
+    return save(
         folder,
         RobertaForSequenceClassification(RobertaConfig(**settings)),
         RobertaTokenizer(vocab=vocabulary, merges=merges),
@@ -165,7 +165,7 @@ def make_xlm_roberta(folder: Path, **config: Any) -> Checkpoint:
         "vocab_size": SENTENCEPIECE_VOCABULARY + 2,
     } | config
     torch.manual_seed(XLM_ROBERTA_WEIGHTS[0])
-    checkpoint = _save(
+    checkpoint = save(
         folder, XLMRobertaForSequenceClassification(XLMRobertaConfig(**settings)), None
     )
     checkpoint.tokenizer.mkdir()
@@ -178,7 +178,7 @@ def make_xlm_roberta(folder: Path, **config: Any) -> Checkpoint:
 
 def make_gpt2(folder: Path, **config: Any) -> Checkpoint:
     """A GPT2ForSequenceClassification: it takes the last token, and knows no padding."""
-    vocabulary, merges = _byte_level_vocabulary((END_OF_TEXT,))
+    vocabulary, merges = byte_level_vocabulary((END_OF_TEXT,))
     settings = {
         "vocab_size": len(vocabulary),
         "n_embd": 32,
@@ -191,7 +191,7 @@ def make_gpt2(folder: Path, **config: Any) -> Checkpoint:
         "num_labels": 3,
     } | config
     torch.manual_seed(GPT2_WEIGHTS[0])
-    return _save(
+    return save(
         folder,
         GPT2ForSequenceClassification(GPT2Config(**settings)),
         GPT2Tokenizer(vocab=vocabulary, merges=merges),
@@ -200,7 +200,7 @@ def make_gpt2(folder: Path, **config: Any) -> Checkpoint:
 
 def make_qwen2(folder: Path, **config: Any) -> Checkpoint:
     """A Qwen2ForSequenceClassification: it takes the last token, and is padded on the left."""
-    vocabulary, merges = _byte_level_vocabulary((END_OF_TEXT,))
+    vocabulary, merges = byte_level_vocabulary((END_OF_TEXT,))
     settings = {
         "vocab_size": len(vocabulary),
         "hidden_size": 32,
@@ -216,7 +216,7 @@ def make_qwen2(folder: Path, **config: Any) -> Checkpoint:
         "num_labels": 3,
     } | config
     torch.manual_seed(QWEN2_WEIGHTS[0])
-    return _save(
+    return save(
         folder,
         Qwen2ForSequenceClassification(Qwen2Config(**settings)),
         Qwen2Tokenizer(vocab=vocabulary, merges=merges, padding_side="left"),
@@ -246,7 +246,8 @@ def configure_tokenizer(checkpoint: Checkpoint, **settings: Any) -> None:
     path.write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
 
 
-def _save(folder: Path, model: Any, tokenizer: Any) -> Checkpoint:
+def save(folder: Path, model: Any, tokenizer: Any) -> Checkpoint:
+    """Write model, tokenizer (unless None) and labels."""
     checkpoint = Checkpoint(folder / "model", folder / "tokenizer", folder / "id2label.json")
     model.save_pretrained(checkpoint.model)
     if tokenizer is not None:
@@ -272,9 +273,10 @@ def _wordpiece_vocabulary() -> dict[str, int]:
     return {token: index for index, token in enumerate(tokens)}
 
 
-def _byte_level_vocabulary(
+def byte_level_vocabulary(
     special_tokens: tuple[str, ...] = ROBERTA_SPECIALS,
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Tokens and merges of a byte-level BPE; its special tokens come first."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(

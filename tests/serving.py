@@ -73,7 +73,7 @@ def render(
     checkpoint: Checkpoint, folder: Path, *options: str | Path, max_batch_size: int = 4
 ) -> Rendered:
     """Convert with options and render a checkpoint step by step, as the README does by hand."""
-    artifacts, repository = folder / "artifacts", folder / "repository"
+    artifacts = folder / "artifacts"
     run(
         sys.executable,
         "utils/convert_to_onnx.py",
@@ -83,7 +83,12 @@ def render(
         *("--save-dir", artifacts),
         *options,
     )
-    variables = folder / "variables.env"
+    return render_artifacts(artifacts, folder, max_batch_size)
+
+
+def render_artifacts(artifacts: Path, folder: Path, max_batch_size: int) -> Rendered:
+    """Render a converted checkpoint."""
+    variables, repository = folder / "variables.env", folder / "repository"
     run(
         sys.executable,
         "utils/template_variables.py",

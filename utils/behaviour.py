@@ -73,7 +73,7 @@ def read_thresholds(value: str) -> Thresholds:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError("--threshold", f"{value} is neither a number nor a file") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(path, "not JSON") from error
     if not isinstance(data, dict) or not data:
         raise UserError(path, "not an object of thresholds", '{"spam": 0.7, "urgent": 0.3}')

@@ -31,7 +31,7 @@ from utils.original import Logits, original_logits, reference_answers
 from utils.parity import check_parity, exported_logits, open_session, padding_side
 from utils.samples import Example
 from utils.served import Tokenization
-from utils.tokenizer_export import check_same_ids, encode, export_tokenizer
+from utils.tokenizer_export import check_same_ids, encode, export_tokenizer, plain_tokenization
 from utils.windows import merge_windows
 
 NUMPY_TYPES = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
@@ -183,7 +183,9 @@ def _export(gate: _Gate, logits: Logits, folder: Path) -> tuple[str, Parity]:
 
 
 def _write_warmup(gate: _Gate, folder: Path) -> None:
-    tensors = gate.tokenization.tensors(encode(gate.tokenization, TRACED[:1]).rows)
+    # One row of tokens, also where the graph takes windows: it is then a text's only one.
+    tokenization = plain_tokenization(gate.classifier, gate.behaviour, gate.behaviour.padding)
+    tensors = tokenization.tensors(encode(tokenization, TRACED[:1]).rows)
     (folder / WARMUP_FOLDER).mkdir()
     for item in open_session(folder / GRAPH_FILE).get_inputs():
         values = tensors[item.name].astype(NUMPY_TYPES[item.type])

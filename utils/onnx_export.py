@@ -6,6 +6,7 @@ what the tracer cannot.
 """
 
 import contextlib
+import inspect
 import logging
 import os
 import sys
@@ -19,6 +20,7 @@ import onnx
 from utils.artifacts import GRAPH_FILE, WEIGHTS_FILE, Behaviour
 from utils.checkpoint import Classifier
 from utils.errors import UserError, first_line
+from utils.experts import all_experts
 from utils.frameworks import torch
 from utils.samples import Example
 from utils.tokenizer_export import encode, plain_tokenization
@@ -44,10 +46,13 @@ class _Logits(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         self.model = model
         self.names = names
+        # As the pipeline does: a cache is of no use here, and not every exporter understands one.
+        takes = inspect.signature(model.forward).parameters
+        self.options = {"use_cache": False} if "use_cache" in takes else {}
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(
-            **dict(zip(self.names, tensors, strict=True)), return_dict=True
+            **dict(zip(self.names, tensors, strict=True)), **self.options, return_dict=True
         ).logits
         return logits
 
@@ -82,6 +87,8 @@ def export_dynamo(classifier: Classifier, behaviour: Behaviour, folder: Path) ->
         output_names=["logits"],
         dynamic_shapes=(tuple({0: batch, 1: tokens} for _ in names),),
         opset_version=DYNAMO_OPSET,
+        # Its optimizer takes an epsilon of 1e-8 for zero and drops it; ONNX Runtime has its own.
+        optimize=False,
         verbose=False,
     )
     program.save(str(folder / GRAPH_FILE), external_data=True)
@@ -129,17 +136,26 @@ def export_onnx(classifier: Classifier, behaviour: Behaviour, folder: Path, expo
         UserError: the exporter failed; the reason is in the message.
     """
     try:
-        with _silenced():
+        with _silenced(), all_experts(classifier.model):
             EXPORTERS[exporter](classifier, behaviour, folder)
         _gather_weights(folder)
         onnx.checker.check_model(str(folder / GRAPH_FILE))
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"exporter {exporter}", f"failed: {first_line(error)}") from error
+        raise UserError(
+            f"exporter {exporter}", f"failed: {first_line(_innermost(error))}"
+        ) from error
     finally:
         # The tracing exporter leaves the module in training mode, also when it fails.
         classifier.model.eval()
+
+
+def _innermost(error: Exception) -> Exception:
+    """What an error was first: exporters wrap reasons in advice on their own stages."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return error
 
 
 def _inputs(classifier: Classifier, behaviour: Behaviour) -> dict[str, torch.Tensor]:

@@ -26,24 +26,25 @@ def original_rows(
     classifier: Classifier, behaviour: Behaviour, example: Example
 ) -> tuple[list[Row], bool]:
     """The rows that transformers' tokenizer makes of an example, and whether they lack a part."""
-    texts = (example.text,) if example.text_pair is None else (example.text, example.text_pair)
-    whole = classifier.tokenizer(*texts, truncation=False, return_special_tokens_mask=True)
+    # As batches of one: alone, transformers takes an empty second text for none.
+    texts = [[example.text]] if example.text_pair is None else [[example.text], [example.text_pair]]
+    (whole,) = _rows(classifier.tokenizer(*texts, return_special_tokens_mask=True))
     special = whole.pop("special_tokens_mask")
     if len(special) <= behaviour.max_length:
-        return [dict(whole)], False
+        return [whole], False
     if behaviour.long_text == "head-tail":
-        return [_head_tail(dict(whole), special, behaviour.max_length)], True
-    cut = classifier.tokenizer(
-        *texts,
-        truncation=True,
-        max_length=behaviour.max_length,
-        stride=behaviour.stride,
-        return_overflowing_tokens=behaviour.long_text == "window",
+        return [_head_tail(whole, special, behaviour.max_length)], True
+    rows = _rows(
+        classifier.tokenizer(
+            *texts,
+            truncation=True,
+            max_length=behaviour.max_length,
+            stride=behaviour.stride,
+            return_overflowing_tokens=behaviour.long_text == "window",
+        )
     )
     if behaviour.long_text == "truncate":
-        return [dict(cut)], True
-    names = set(cut) - {"overflow_to_sample_mapping"}
-    rows = [{name: cut[name][index] for name in names} for index in range(len(cut["input_ids"]))]
+        return rows, True
     return rows[: behaviour.max_windows], len(rows) > behaviour.max_windows
 
 
@@ -69,8 +70,9 @@ def reference_answers(
 ) -> list[Answer]:
     """What transformers' own text-classification pipeline answers.
 
-    A text that the pipeline would cut in its own way, not in ours, gets the pipeline's last step
-    alone, on logits that were merged or of a text that was cut here.
+    A text that the pipeline would treat in its own way, not in ours, gets the pipeline's last step
+    alone: where texts are not just truncated, and where a second text is empty, which the pipeline
+    takes for none.
 
     Args:
         classifier: the checkpoint.
@@ -88,7 +90,7 @@ def reference_answers(
     _, _, options = classify._sanitize_parameters(function_to_apply=function, top_k=None)
     for example, merged in zip(examples, logits, strict=True):
         _, truncated = original_rows(classifier, behaviour, example)
-        if behaviour.long_text == "truncate":
+        if behaviour.long_text == "truncate" and example.text_pair != "":
             text: Any = example.text
             if example.text_pair is not None:
                 text = {"text": example.text, "text_pair": example.text_pair}
@@ -112,6 +114,12 @@ def reference_answers(
             )
         )
     return answers
+
+
+def _rows(encoded: Mapping[str, list[list[int]]]) -> list[Row]:
+    names = encoded.keys() - {"overflow_to_sample_mapping"}
+    count = len(encoded["input_ids"])
+    return [{name: encoded[name][index] for name in names} for index in range(count)]
 
 
 def _merged(classifier: Classifier, behaviour: Behaviour, rows: list[Row]) -> Logits:

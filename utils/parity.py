@@ -28,8 +28,8 @@ def check_parity(
 ) -> Parity:
     """Compare ONNX Runtime's logits on the exported files with PyTorch's on the original.
 
-    Every text is run alone and, unless the model cannot be padded, in a batch of up to four; the
-    original had it alone both times, so that padding which leaks into answers shows.
+    Every text is run alone and, unless the model cannot be padded, in a batch with a longer one;
+    the original had it alone both times, so that padding which leaks into answers shows.
 
     Args:
         graph_file: the exported model.
@@ -47,8 +47,9 @@ def check_parity(
     if behaviour.padding == "none":
         del sizes["in a padded batch"]
     largest, changed = 0.0, 0
-    for kind, size in sizes.items():
-        logits = exported_logits(session, tokenization, examples, size)
+    for kind, batch_size in sizes.items():
+        filler = [longer(examples)] if batch_size > 1 else []
+        logits = exported_logits(session, tokenization, examples, batch_size, filler)
         difference = np.abs(logits - original).max(axis=-1)
         worst = int(difference.argmax())
         if not difference[worst] <= tolerance:
@@ -87,24 +88,41 @@ def exported_logits(
     tokenization: Tokenization,
     examples: Sequence[Example],
     batch_size: int,
+    filler: Sequence[Example] = (),
 ) -> Logits:
-    """ONNX Runtime's logits [texts, classes], in batches of at most `batch_size` texts.
+    """ONNX Runtime's logits [texts, classes].
+
+    Args:
+        session: of the exported model.
+        tokenization: the served one.
+        examples: the texts.
+        batch_size: most texts in a batch, `filler` included.
+        filler: texts that every batch begins with and whose answers nobody wants.
 
     Raises:
         UserError: the graph fails on a batch.
     """
     names = [item.name for item in session.get_inputs()]
     logits = []
-    for start in range(0, len(examples), batch_size):
-        rows = encode(tokenization, examples[start : start + batch_size]).rows
+    step = batch_size - len(filler)
+    for start in range(0, len(examples), step):
+        rows = encode(tokenization, [*filler, *examples[start : start + step]]).rows
         tensors = tokenization.tensors(rows)
         try:
-            logits.append(session.run(None, {name: tensors[name] for name in names})[0])
+            outputs = session.run(None, {name: tensors[name] for name in names})
         except Exception as error:
             raise UserError(
                 "parity gate", f"ONNX Runtime fails on the exported graph: {error}"
             ) from error
+        logits.append(outputs[0][len(filler) :])
     return np.concatenate(logits)
+
+
+def longer(examples: Sequence[Example]) -> Example:
+    """A text longer than any of the examples, so that each of them is padded beside it."""
+    longest = max(examples, key=lambda example: len(example.text) + len(example.text_pair or ""))
+    twice = f"{longest.text} {longest.text}"
+    return Example(twice, longest.text_pair and f"{longest.text_pair} {longest.text_pair}")
 
 
 def padding_side(classifier: Classifier, behaviour: Behaviour, examples: Sequence[Example]) -> str:
@@ -115,8 +133,7 @@ def padding_side(classifier: Classifier, behaviour: Behaviour, examples: Sequenc
     cannot be padded at all.
     """
     by_length = sorted(examples, key=lambda example: len(example.text))
-    chosen = [by_length[len(by_length) * part // PADDED_BATCH] for part in range(PADDED_BATCH)]
-    chosen[-1] = by_length[-1]
+    chosen = [by_length[0], by_length[len(by_length) // 2], by_length[-1], longer(examples)]
     alone = original_logits(classifier, replace(behaviour, long_text="truncate"), chosen)
     own = classifier.tokenizer.padding_side
     for side in (own, "left" if own == "right" else "right"):

@@ -110,7 +110,8 @@ def _example(row: Mapping[str, Any], path: Path, pairs: bool, others: tuple[str,
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        # With or without the mark that spreadsheets put first.
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UserError(path, "no such file") from error
     except UnicodeDecodeError as error:

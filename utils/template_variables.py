@@ -51,8 +51,8 @@ class Tensor:
             UserError: `folder` has no values of this tensor.
         """
         path = folder / self.name
-        if not path.is_file():
-            raise UserError(path, "no such file", "run utils/convert_to_onnx.py again")
+        if not path.is_file() or self.data_type not in TOKEN_BYTES:
+            raise UserError(path, "no token ids", "run utils/convert_to_onnx.py again")
         # All dimensions but the last are 1: one text, and where texts have windows one of them.
         dims = [1] * len(self.dims[:-1]) + [path.stat().st_size // TOKEN_BYTES[self.data_type]]
         return (

@@ -71,16 +71,20 @@ def check_answer(reference: Reference, expected: Answer, got: Prediction) -> Non
 
 def _right_prediction(reference: Reference, expected: Answer, got: Prediction) -> bool:
     """Whether `predicts` says what the scores say."""
-    if reference.problem_type == "regression":
+    if reference.problem_type != "regression" and reference.thresholds is None:
+        return got.predict == got.labels[0]
+    try:
         said = json.loads(got.predict)
-        numbers = said if len(reference.labels) > 1 else [said]
-        return all(
-            abs(number - score) <= reference.tolerance
+    except ValueError:
+        return False
+    if reference.problem_type == "regression":
+        numbers = said if isinstance(said, list) else [said]
+        return len(numbers) == len(expected.scores) and all(
+            isinstance(number, int | float) and abs(number - score) <= reference.tolerance
             for number, score in zip(numbers, expected.scores, strict=True)
         )
-    if reference.thresholds is None:
-        return got.predict == got.labels[0]
-    said = json.loads(got.predict)
+    if reference.thresholds is None or not isinstance(said, list):
+        return False
     over = {
         label: score - threshold
         for label, score, threshold in zip(

@@ -50,9 +50,11 @@ def test_nothing_of_the_template_is_left_in_a_rendered_repository(rendered: Path
 
 
 def test_the_rest_of_the_template_is_copied_as_it_is(rendered: Path) -> None:
-    for model in ("text_preprocessing", "post_processing"):
-        source = ROOT / "model_repository" / model / "1" / "model.py"
-        assert (rendered / model / "1" / "model.py").read_bytes() == source.read_bytes()
+    sources = sorted((ROOT / "model_repository").glob("*/1/*.py"))
+    assert {source.name for source in sources} == {"model.py", "tokenization.py", "scoring.py"}
+    for source in sources:
+        copy = rendered / source.relative_to(ROOT / "model_repository")
+        assert copy.read_bytes() == source.read_bytes()
 
 
 def test_a_rendered_repository_with_its_graph_passes_the_lint(case: str, rendered: Path) -> None:
@@ -90,3 +92,11 @@ def test_tensors_that_an_ensemble_passes_on_are_alike_on_both_sides(case: str) -
             made[item.name].data_type,
             list(made[item.name].dims),
         )
+
+
+def test_no_output_of_an_ensemble_feeds_a_step(case: str) -> None:
+    # Triton leaves out the step that makes it when a request does not ask for that output.
+    ensemble = parsed(EXPECTED / case / CASES[case].model_name / "config.pbtxt")
+    outputs = {item.name for item in ensemble.output}
+    fed = {name for step in ensemble.ensemble_scheduling.step for name in step.input_map.values()}
+    assert not outputs & fed

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,30 +18,62 @@ EXPECTED = Path(__file__).with_name("expected")
 
 @dataclass(frozen=True)
 class Case:
-    """A converted model and the arguments it is rendered with."""
+    """A converted model and the arguments it is rendered with.
+
+    Attributes:
+        inputs: names of the graph's inputs.
+        classes: number of classes.
+        model_name: name of the ensemble.
+        max_batch_size: most texts in one request.
+        behaviour: what the model's Behaviour has otherwise than the tests' usual one.
+    """
 
     inputs: tuple[str, ...]
     classes: int
-    function: str
     model_name: str
     max_batch_size: int
+    behaviour: dict[str, object] = field(default_factory=dict)
 
+
+BERT = ("input_ids", "token_type_ids", "attention_mask")
+DISTILBERT = ("input_ids", "attention_mask")
+MULTI_LABEL = {"problem_type": "multi_label_classification", "function": "sigmoid"}
 
 CASES = {
-    "bert": Case(("input_ids", "token_type_ids", "attention_mask"), 3, "softmax", "ratings", 4),
-    "distilbert": Case(("input_ids", "attention_mask"), 2, "sigmoid", "ensemble_model", 1),
+    "bert": Case(BERT, 3, "ratings", 4),
+    "distilbert": Case(DISTILBERT, 2, "ensemble_model", 1, {"function": "sigmoid", "top_k": 2}),
+    "multi_label": Case(DISTILBERT, 5, "tags", 8, {**MULTI_LABEL, "top_k": 5}),
+    "pairs": Case(BERT, 3, "entailment", 4, {"pairs": True, "top_k": 1}),
+    "regression": Case(
+        DISTILBERT,
+        1,
+        "stars",
+        16,
+        {"problem_type": "regression", "function": "none", "top_k": 1, "long_text": "head-tail"},
+    ),
+    "windows": Case(BERT, 3, "documents", 4, {"long_text": "window", "max_windows": 12}),
 }
 
 
 def render(case: Case, folder: Path) -> Path:
     """Write what a conversion would, render it as make_triton_image.sh does, return the result."""
-    from tests.unit.graphs import write_graph
-    from tests.unit.settings import make_settings
-    from utils.artifacts import GRAPH_FILE, write_settings
+    from tests.unit.graphs import write_graph, write_warmup
+    from tests.unit.reports import make_behaviour, make_report
+    from utils.artifacts import GRAPH_FILE, WARMUP_FOLDER, write_report
 
     artifacts, variables, repository = (folder / name for name in ("artifacts", "env", "models"))
-    write_graph(artifacts / GRAPH_FILE, case.inputs, classes=case.classes)
-    write_settings(artifacts, make_settings(classes=case.classes, function=case.function))
+    behaviour = make_behaviour(**case.behaviour)
+    dims = (
+        ["batch", "windows", "tokens"] if behaviour.long_text == "window" else ["batch", "tokens"]
+    )
+    write_graph(
+        artifacts / GRAPH_FILE,
+        case.inputs,
+        classes=case.classes,
+        shapes=dict.fromkeys(case.inputs, dims),
+    )
+    write_warmup(artifacts / WARMUP_FOLDER, case.inputs)
+    write_report(artifacts, make_report(classes=case.classes, behaviour=behaviour))
     _run(
         *(sys.executable, ROOT / "utils" / "template_variables.py", "--output", variables),
         *(artifacts, case.model_name, str(case.max_batch_size)),

@@ -32,6 +32,6 @@ def test_its_transformers_is_older_than_ours_and_stays_in_its_environment(tmp_pa
          "--tokenizer", tmp_path / "tokenizer", "--save-dir", tmp_path / "artifacts"],
         cwd=ROOT, check=True,
     )  # fmt: skip
-    settings = json.loads((tmp_path / "artifacts" / "settings.json").read_text())
-    assert settings["exporter"] == "optimum"
-    assert settings["versions"]["transformers"].startswith("4.")
+    report = json.loads((tmp_path / "artifacts" / "report.json").read_text())
+    assert report["exporter"] == "optimum"
+    assert report["versions"]["transformers"].startswith("4.")

@@ -58,3 +58,11 @@ def write_graph(
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save_model(model, str(path))
     return path
+
+
+def write_warmup(folder: Path, inputs: Sequence[str] = BERT_INPUTS, tokens: int = 9) -> Path:
+    """Write INT64 values of one text to `folder`, as a conversion does, and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in inputs:
+        np.arange(tokens, dtype=np.int64).tofile(folder / name)
+    return folder

@@ -18,16 +18,23 @@ from tests.checkpoints import Checkpoint, make_bert, make_distilbert, make_rober
 from tests.unit.commands import ROOT
 from tests.unit.converting import convert, refusal
 from tests.unit.triton_stub import load_model_file
-from utils import convert_to_onnx, parity
-from utils.artifacts import read_reference, read_settings
-from utils.checkpoint import score_function
+from utils import convert_to_onnx, served
+from utils.artifacts import Reference, read_reference, read_report
+from utils.behaviour import score_function
 from utils.errors import UserError
 from utils.labels import read_label_file
 from utils.samples import BUILT_IN, read_samples
 from utils.snapshot import file_digest
 
 KINDS = ("bert", "distilbert", "roberta")
-FILES = ["id2label.json", "model.onnx", "reference.json", "settings.json", "tokenizer.json"]
+FILES = [
+    "id2label.json",
+    "model.onnx",
+    "reference.json",
+    "report.json",
+    "tokenizer.json",
+    "warmup",
+]
 
 
 @pytest.fixture(scope="module")
@@ -65,31 +72,62 @@ def change_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes))
 
 
-def served(folder: Path, texts: list[str]) -> Any:
+def tokenization(folder: Path) -> served.Tokenization:
+    """The exported tokenizer as the server uses it."""
+    behaviour = read_report(folder).behaviour
+    return served.Tokenization(
+        Tokenizer.from_file(str(folder / "tokenizer.json")),
+        pairs=behaviour.pairs,
+        long_text=behaviour.long_text,
+        max_windows=behaviour.max_windows,
+    )
+
+
+def served_logits(folder: Path, texts: list[str], pairs: list[str] | None = None) -> Any:
     """Logits of the exported files alone, as the server computes them."""
-    encodings = Tokenizer.from_file(str(folder / "tokenizer.json")).encode_batch(texts)
+    encoder = tokenization(folder)
+    tensors = encoder.tensors(encoder.encode(texts, pairs or []).rows)
     session = ort.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
-    feeds = {
-        item.name: np.array([getattr(e, parity.ENCODING_ATTRIBUTES[item.name]) for e in encodings])
-        for item in session.get_inputs()
-    }
-    return session.run(None, feeds)[0]
+    return session.run(None, {item.name: tensors[item.name] for item in session.get_inputs()})[0]
+
+
+def reference(folder: Path) -> Reference:
+    """What the original model says."""
+    return read_reference(folder / "reference.json")
+
+
+def served_length(folder: Path) -> int:
+    """Tokens that are left of a text of a thousand words."""
+    ((row,),) = tokenization(folder).encode(["word " * 1000]).rows
+    return len(row.ids)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_conversion_writes_its_five_files_and_no_other(
-    kind: str, converted: dict[str, Path]
-) -> None:
+def test_a_conversion_writes_its_files_and_no_other(kind: str, converted: dict[str, Path]) -> None:
     assert sorted(path.name for path in converted[kind].iterdir()) == FILES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_graph_takes_the_values_to_warm_up_with(kind: str, converted: dict[str, Path]) -> None:
+    session = ort.InferenceSession(str(converted[kind] / "model.onnx"))
+    names = [item.name for item in session.get_inputs()]
+    values = {
+        name: np.fromfile(converted[kind] / "warmup" / name, np.int64)[None] for name in names
+    }
+    assert len(list((converted[kind] / "warmup").iterdir())) == len(names)
+    assert values["attention_mask"].all()
+    assert values["input_ids"].shape[1] > 9
+    assert session.run(None, values)[0].shape[0] == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_conversion_reports_a_difference_below_a_millionth(
     kind: str, converted: dict[str, Path]
 ) -> None:
-    settings = read_settings(converted[kind])
-    assert 0 <= settings.largest_difference < 1e-6
-    assert settings.compared_texts == len(read_samples(None))
+    parity = read_report(converted[kind]).parity
+    assert 0 <= parity.largest_difference < 1e-6
+    assert parity.texts == len(read_samples(None, pairs=False))
+    assert (parity.tolerance, parity.changed_labels) == (1e-4, 0)
 
 
 @pytest.mark.parametrize(
@@ -109,89 +147,99 @@ def test_the_graph_takes_what_the_tokenizer_makes_and_the_model_takes(
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("bert", 3), ("distilbert", 2), ("roberta", 3)])
-def test_settings_describe_the_checkpoint(
+def test_the_report_describes_the_checkpoint(
     kind: str, classes: int, converted: dict[str, Path]
 ) -> None:
-    settings = read_settings(converted[kind])
-    assert (settings.classes, settings.model_type) == (classes, kind)
-    assert (settings.function, settings.exporter) == ("softmax", "torchscript")
+    report = read_report(converted[kind])
+    assert (report.classes, report.model_type) == (classes, kind)
+    assert (report.behaviour.function, report.exporter) == ("softmax", "torchscript")
+    assert report.behaviour.problem_type == "single_label_classification"
+    assert (report.behaviour.top_k, report.behaviour.padding) == (classes, "right")
 
 
-def test_settings_name_sources_digests_and_versions(
+def test_the_report_names_sources_digests_and_versions(
     bert: Checkpoint, converted: dict[str, Path]
 ) -> None:
-    settings = read_settings(converted["bert"])
-    assert settings.sources == {
+    report = read_report(converted["bert"])
+    assert report.sources == {
         "model": str(bert.model),
         "tokenizer": str(bert.tokenizer),
         "labels": str(bert.labels),
     }
-    assert settings.digests["model/model.safetensors"] == file_digest(
+    assert report.digests["model/model.safetensors"] == file_digest(
         bert.model / "model.safetensors"
     )
-    assert settings.digests["labels"] == file_digest(bert.labels)
-    assert settings.versions["torch"] == str(torch.__version__)
+    assert report.digests["labels"] == file_digest(bert.labels)
+    assert report.versions["torch"] == str(torch.__version__)
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
 def test_bert_takes_as_many_tokens_as_it_has_positions(
     kind: str, converted: dict[str, Path]
 ) -> None:
-    assert read_settings(converted[kind]).max_length == 64
+    assert read_report(converted[kind]).behaviour.max_length == 64
 
 
 def test_roberta_takes_two_tokens_less_than_it_has_positions(converted: dict[str, Path]) -> None:
-    assert read_settings(converted["roberta"]).max_length == 66 - 2
+    assert read_report(converted["roberta"]).behaviour.max_length == 66 - 2
 
 
 def test_a_tokenizer_that_knows_a_shorter_limit_decides(copied: Checkpoint, target: Path) -> None:
     change_json(copied.tokenizer / "tokenizer_config.json", model_max_length=20)
-    assert read_settings(convert(copied, target)).max_length == 20
+    assert read_report(convert(copied, target)).behaviour.max_length == 20
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_exported_tokenizer_cuts_at_the_longest_that_the_model_takes(
     kind: str, converted: dict[str, Path]
 ) -> None:
-    tokenizer = Tokenizer.from_file(str(converted[kind] / "tokenizer.json"))
-    assert len(tokenizer.encode("word " * 1000).ids) == 64
+    assert served_length(converted[kind]) == 64
 
 
 def test_max_length_cuts_earlier(bert: Checkpoint, target: Path) -> None:
     folder = convert(bert, target, "--max-length", "8")
-    assert read_settings(folder).max_length == 8
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    assert len(tokenizer.encode("word " * 1000).ids) == 8
+    assert read_report(folder).behaviour.max_length == 8
+    assert served_length(folder) == 8
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_reference_ranks_the_samples_labels_by_falling_score(
+def test_the_reference_has_a_logit_and_a_score_of_every_class_for_every_sample(
     kind: str, converted: dict[str, Path]
 ) -> None:
-    answers = read_reference(converted[kind] / "reference.json")
-    labels = list(read_label_file(converted[kind] / "id2label.json").values())
-    assert [answer.text for answer in answers] == read_samples(None)
-    for answer in answers:
-        assert sorted(answer.labels) == sorted(labels)
-        assert answer.scores == sorted(answer.scores, reverse=True)
+    got = reference(converted[kind])
+    assert got.labels == list(read_label_file(converted[kind] / "id2label.json").values())
+    assert [answer.text for answer in got.answers] == [
+        example.text for example in read_samples(None, pairs=False)
+    ]
+    for answer in got.answers:
+        assert len(answer.logits) == len(answer.scores) == len(got.labels)
+        assert sum(answer.scores) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_exported_files_alone_give_the_references_labels(
+def test_the_exported_files_alone_give_the_references_logits(
     kind: str, converted: dict[str, Path]
 ) -> None:
-    folder = converted[kind]
-    labels = read_label_file(folder / "id2label.json")
-    answers = read_reference(folder / "reference.json")
+    answers = reference(converted[kind]).answers
     # One batch, so that short texts are padded a lot.
-    logits = served(folder, [answer.text for answer in answers])
-    assert [labels[int(row.argmax())] for row in logits] == [a.labels[0] for a in answers]
+    logits = served_logits(converted[kind], [answer.text for answer in answers])
+    wanted = np.array([answer.logits for answer in answers])
+    np.testing.assert_allclose(logits, wanted, atol=1e-6)
+    assert (logits.argmax(axis=1) == wanted.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_reference_tells_which_samples_are_cut(kind: str, converted: dict[str, Path]) -> None:
+    answers = reference(converted[kind]).answers
+    encoded = tokenization(converted[kind]).encode([answer.text for answer in answers])
+    assert [answer.truncated for answer in answers] == encoded.truncated
+    assert 0 < sum(encoded.truncated) < len(answers)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_random_models_give_more_than_one_label(kind: str, converted: dict[str, Path]) -> None:
-    answers = read_reference(converted[kind] / "reference.json")
-    assert len({answer.labels[0] for answer in answers}) > 1
+    answers = reference(converted[kind]).answers
+    assert len({int(np.argmax(answer.scores)) for answer in answers}) > 1
 
 
 def test_labels_come_from_the_label_file(bert: Checkpoint, converted: dict[str, Path]) -> None:
@@ -212,7 +260,7 @@ def test_without_a_label_file_the_names_in_the_checkpoint_are_taken(
     monkeypatch.setattr(sys, "argv", ["convert_to_onnx.py", *map(str, paths)])
     convert_to_onnx.main()
     assert read_label_file(target / "id2label.json") == {0: "нет", 1: "да"}
-    assert read_settings(target).sources["labels"] == str(checkpoint.model / "config.json")
+    assert read_report(target).sources["labels"] == str(checkpoint.model / "config.json")
 
 
 def test_samples_of_the_users_are_the_ones_compared(
@@ -221,8 +269,8 @@ def test_samples_of_the_users_are_the_ones_compared(
     samples = tmp_path / "samples.txt"
     samples.write_text("one\nдва\n", encoding="utf-8")
     folder = convert(bert, target, "--samples", samples)
-    assert [answer.text for answer in read_reference(folder / "reference.json")] == ["one", "два"]
-    assert read_settings(folder).compared_texts == 2
+    assert [answer.text for answer in reference(folder).answers] == ["one", "два"]
+    assert read_report(folder).parity.texts == 2
 
 
 @pytest.mark.parametrize(
@@ -246,9 +294,9 @@ def test_the_function_is_the_one_that_gives_the_pipelines_scores(
     target: Path,
 ) -> None:
     folder = convert(make_distilbert(tmp_path, **config), target)
-    assert read_settings(folder).function == function
-    first = read_reference(folder / "reference.json")[0]
-    scores = sorted(score(served(folder, [first.text])[0]), reverse=True)
+    assert read_report(folder).behaviour.function == function
+    first = reference(folder).answers[0]
+    scores = score(served_logits(folder, [first.text])[0])
     np.testing.assert_allclose(first.scores, scores, atol=1e-6)
 
 
@@ -270,9 +318,12 @@ def test_the_function_follows_problem_type_and_number_of_labels(
     assert score_function(config) == function
 
 
-def test_a_wrong_architectures_entry_is_no_obstacle(copied: Checkpoint, target: Path) -> None:
-    change_json(copied.model / "config.json", architectures=["BertForMaskedLM"])
-    assert read_settings(convert(copied, target)).classes == 3
+@pytest.mark.parametrize("architectures", [["BertForMaskedLM"], [], None])
+def test_a_wrong_or_absent_architectures_entry_is_no_obstacle(
+    architectures: list[str] | None, copied: Checkpoint, target: Path
+) -> None:
+    change_json(copied.model / "config.json", architectures=architectures)
+    assert read_report(convert(copied, target)).classes == 3
 
 
 def test_half_precision_weights_are_converted_in_full_precision(
@@ -281,7 +332,7 @@ def test_half_precision_weights_are_converted_in_full_precision(
     model = AutoModelForSequenceClassification.from_pretrained(copied.model, dtype=torch.float16)
     model.save_pretrained(copied.model)
     folder = convert(copied, target)
-    assert served(folder, ["one"]).dtype == np.float32
+    assert served_logits(folder, ["one"]).dtype == np.float32
 
 
 def test_padding_of_the_saved_tokenizer_gives_way_to_padding_to_the_longest(
@@ -291,9 +342,9 @@ def test_padding_of_the_saved_tokenizer_gives_way_to_padding_to_the_longest(
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.enable_padding(length=40)
     tokenizer.save(str(path))
-    exported = Tokenizer.from_file(str(convert(copied, target) / "tokenizer.json"))
-    short, long = exported.encode_batch(["fox", "fox fox fox"])
-    assert len(short.ids) == len(long.ids) < 20
+    exported = tokenization(convert(copied, target))
+    rows = exported.encode(["fox", "fox fox fox"]).rows
+    assert exported.tensors(rows)["input_ids"].shape[1] < 20
 
 
 def test_an_empty_target_folder_is_filled(bert: Checkpoint, target: Path) -> None:
@@ -360,7 +411,7 @@ def test_a_checkpoint_of_pickles_alone_is_refused(copied: Checkpoint, target: Pa
 
 def test_pickles_beside_safetensors_are_not_read(copied: Checkpoint, target: Path) -> None:
     (copied.model / "pytorch_model.bin").write_bytes(b"evil")
-    assert read_settings(convert(copied, target)).classes == 3
+    assert read_report(convert(copied, target)).classes == 3
 
 
 def test_a_tokenizer_of_a_larger_vocabulary_is_refused_naming_both_sizes(
@@ -373,7 +424,7 @@ def test_a_tokenizer_of_a_larger_vocabulary_is_refused_naming_both_sizes(
 
 
 def test_a_tokenizer_of_a_smaller_vocabulary_is_accepted(tmp_path: Path, target: Path) -> None:
-    assert read_settings(convert(make_bert(tmp_path, vocab_size=1000), target)).classes == 3
+    assert read_report(convert(make_bert(tmp_path, vocab_size=1000), target)).classes == 3
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
@@ -384,9 +435,14 @@ def test_a_max_length_over_the_models_is_refused_naming_both(
     assert message == "--max-length: 65 is over the 64 tokens that the model takes"
 
 
-def test_a_tokenizer_without_padding_token_is_refused(copied: Checkpoint, target: Path) -> None:
+def test_a_tokenizer_without_padding_token_pads_with_the_models_padding_id(
+    copied: Checkpoint, target: Path
+) -> None:
     change_json(copied.tokenizer / "tokenizer_config.json", pad_token=None)
-    assert "tokenizer: has no padding token" in refusal(copied, target)
+    change_json(copied.model / "config.json", pad_token_id=7)
+    encoder = tokenization(convert(copied, target))
+    short, _ = encoder.tensors(encoder.encode(["fox", "fox fox"]).rows)["input_ids"]
+    assert short[-1] == 7
 
 
 def test_a_tokenizer_that_cannot_be_read_is_refused(copied: Checkpoint, target: Path) -> None:
@@ -422,9 +478,10 @@ def test_code_beside_the_model_is_refused(copied: Checkpoint, target: Path) -> N
     assert "auto_map asks for code" in refusal(copied, target)
 
 
-def test_the_server_feeds_the_graph_what_the_parity_gate_feeds_it() -> None:
-    model_file = ROOT / "model_repository" / "text_preprocessing" / "1" / "model.py"
-    assert load_model_file(model_file).ENCODING_ATTRIBUTES == parity.ENCODING_ATTRIBUTES
+def test_the_server_runs_the_code_that_the_gates_run() -> None:
+    for step, name in (("text_preprocessing", "Tokenization"), ("post_processing", "FUNCTIONS")):
+        module = load_model_file(ROOT / "model_repository" / step / "1" / "model.py")
+        assert getattr(module, name) is getattr(served, name)
 
 
 def test_a_checkpoint_is_made_the_same_every_time(roberta: Checkpoint, tmp_path: Path) -> None:

@@ -156,11 +156,18 @@ def test_a_cache_key_is_fit_for_a_folder_name() -> None:
 def test_a_cache_key_changes_with_the_sources(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "__file__", str(tmp_path / "folders.py"))
-    (tmp_path / "labels.py").write_text("old")
-    before = cache_key({})
-    (tmp_path / "labels.py").write_text("new")
-    assert cache_key({}) != before
+    monkeypatch.setattr(folders, "SOURCES", (tmp_path / "utils", tmp_path / "served"))
+    for path in (tmp_path / "utils" / "labels.py", tmp_path / "served" / "a" / "1" / "model.py"):
+        path.parent.mkdir(parents=True)
+        path.write_text("old")
+        before = cache_key({})
+        path.write_text("new")
+        assert cache_key({}) != before
+
+
+def test_the_served_steps_are_sources_of_a_conversion_too() -> None:
+    files = {path.name for folder in folders.SOURCES for path in folder.rglob("*.py")}
+    assert {"folders.py", "tokenization.py", "scoring.py"} <= files
 
 
 def test_keep_folder_copies_everything_and_prints_nothing(tmp_path: Path) -> None:

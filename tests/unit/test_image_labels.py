@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from tests.unit.commands import error_line, run_utility
-from tests.unit.settings import make_settings
-from utils.artifacts import write_settings
+from tests.unit.reports import make_behaviour, make_report
+from utils.artifacts import Accuracy, Parity, write_report
 from utils.embedded_server import LOCK_FILE
 from utils.image_labels import image_labels, locked_versions
 
@@ -23,7 +23,7 @@ tokenizers==0.23.3 ; python_version >= "3.11" \\
 
 
 def test_labels_name_the_model_its_sources_and_the_builder() -> None:
-    labels = image_labels(make_settings(), "cls", "0.1.0")
+    labels = image_labels(make_report(), "cls", "0.1.0")
     assert labels["org.opencontainers.image.title"] == "cls"
     assert labels["org.opencontainers.image.version"] == "0.1.0"
     assert labels["triton-image.model.source"] == "/models/отзывы"
@@ -32,19 +32,53 @@ def test_labels_name_the_model_its_sources_and_the_builder() -> None:
 
 
 def test_labels_tell_how_far_the_exported_model_is_from_the_original() -> None:
-    labels = image_labels(make_settings(), "cls", "0.1.0")
+    labels = image_labels(make_report(), "cls", "0.1.0")
     assert labels["triton-image.parity.largest-difference"] == "3.6e-07"
+    assert labels["triton-image.parity.tolerance"] == "0.0001"
+    assert labels["triton-image.parity.changed-labels"] == "0"
     assert labels["triton-image.parity.texts"] == "26"
 
 
+def test_labels_show_a_tolerance_that_was_loosened_and_what_it_let_through() -> None:
+    parity = Parity(texts=9, largest_difference=0.0123, tolerance=0.05, changed_labels=2)
+    labels = image_labels(make_report(parity=parity), "cls", "0.1.0")
+    assert labels["triton-image.parity.largest-difference"] == "0.012"
+    assert labels["triton-image.parity.tolerance"] == "0.05"
+    assert labels["triton-image.parity.changed-labels"] == "2"
+
+
+def test_labels_tell_how_the_model_treats_texts_and_logits() -> None:
+    behaviour = make_behaviour(
+        problem_type="regression", function="none", max_length=96, long_text="head-tail"
+    )
+    labels = image_labels(make_report(behaviour=behaviour), "cls", "0.1.0")
+    assert labels["triton-image.problem-type"] == "regression"
+    assert labels["triton-image.function"] == "none"
+    assert labels["triton-image.max-length"] == "96"
+    assert labels["triton-image.long-text"] == "head-tail"
+
+
+def test_labels_hold_the_accuracy_of_both_models_as_compact_json() -> None:
+    accuracy = Accuracy(40, {"accuracy": 0.925}, {"accuracy": 0.9})
+    labels = image_labels(make_report(accuracy=accuracy), "cls", "0.1.0")
+    assert labels["triton-image.accuracy.examples"] == "40"
+    assert labels["triton-image.accuracy.before"] == '{"accuracy":0.925}'
+    assert labels["triton-image.accuracy.after"] == '{"accuracy":0.9}'
+
+
+def test_labels_of_a_model_without_labelled_texts_have_no_accuracy() -> None:
+    labels = image_labels(make_report(), "cls", "0.1.0")
+    assert not [key for key in labels if "accuracy" in key]
+
+
 def test_labels_hold_digests_and_versions_as_compact_json() -> None:
-    labels = image_labels(make_settings(), "cls", "0.1.0")
+    labels = image_labels(make_report(), "cls", "0.1.0")
     assert labels["triton-image.digests"] == '{"model/config.json":"' + "ab" * 32 + '"}'
     assert json.loads(labels["triton-image.versions.build"]) == {"torch": "2.13.0+cpu"}
 
 
 def test_labels_list_what_the_lock_file_puts_into_the_image() -> None:
-    labels = image_labels(make_settings(), "cls", "0.1.0")
+    labels = image_labels(make_report(), "cls", "0.1.0")
     versions = json.loads(labels["triton-image.versions.server"])
     assert versions == locked_versions(LOCK_FILE)
     assert {"numpy", "onnxruntime", "tokenizers"} <= versions.keys()
@@ -58,18 +92,18 @@ def test_locked_versions_are_the_pins_and_nothing_else(tmp_path: Path) -> None:
 
 def test_every_label_is_one_line_even_of_a_path_with_a_newline(tmp_path: Path) -> None:
     sources = {"model": "/a\nb=c", "tokenizer": "t", "labels": "l"}
-    settings = make_settings(sources=sources)
-    write_settings(tmp_path, settings)
+    report = make_report(sources=sources)
+    write_report(tmp_path, report)
     result = run_utility("image_labels.py", tmp_path, "cls", "0.1.0")
     lines = result.stdout.splitlines()
     assert (result.returncode, result.stderr) == (0, "")
     keys = [line.partition("=")[0] for line in lines]
-    assert keys == list(image_labels(settings, "cls", "0.1.0"))
+    assert keys == list(image_labels(report, "cls", "0.1.0"))
     assert "triton-image.model.source=/a b=c" in lines
 
 
 def test_labels_go_to_the_named_file_and_stdout_stays_empty(tmp_path: Path) -> None:
-    write_settings(tmp_path, make_settings())
+    write_report(tmp_path, make_report())
     target = tmp_path / "labels"
     result = run_utility("image_labels.py", "--output", target, tmp_path, "cls", "0.1.0")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
@@ -78,4 +112,4 @@ def test_labels_go_to_the_named_file_and_stdout_stays_empty(tmp_path: Path) -> N
 
 def test_labels_of_a_folder_that_is_no_conversion_are_refused(tmp_path: Path) -> None:
     line = error_line(run_utility("image_labels.py", tmp_path, "cls", "0.1.0"))
-    assert "settings.json: absent or damaged" in line
+    assert "report.json: absent or damaged" in line

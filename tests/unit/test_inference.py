@@ -19,6 +19,7 @@ from utils.free_ports import free_ports
 from utils.inference import Prediction, Server
 
 LABELS = ["хорошо 👍", "bad"]
+ANSWER = Prediction("a", ["a"], [1.0], [2.0], False)
 
 
 class FakeInput:
@@ -35,7 +36,10 @@ class FakeInput:
 
 
 class FakeClient:
-    """InferenceServerClient: scores each text by its length, and keeps what it was sent."""
+    """InferenceServerClient: scores each text by its length, and keeps what it was sent.
+
+    Of a text of more than three bytes it says that a part was left out.
+    """
 
     failure: Exception | None = None
     model_ready = True
@@ -73,7 +77,13 @@ class FakeClient:
         count = inputs[0].shape[0]
         labels = np.array([[label.encode() for label in LABELS]] * count, dtype=object)
         scores = np.array([[len(row[0]), -1.0] for row in inputs[0].data], dtype=np.float32)
-        arrays = {"predicts": labels[:, :1], "labels": labels, "scores": scores}
+        arrays = {
+            "predicts": labels[:, :1],
+            "labels": labels,
+            "scores": scores,
+            "logits": scores[:, ::-1],
+            "truncated": scores[:, :1] > 3,
+        }
         return SimpleNamespace(as_numpy=arrays.__getitem__)
 
 
@@ -120,8 +130,16 @@ def test_a_request_holds_one_utf8_text_a_row(server: Server) -> None:
 
 def test_answers_come_decoded_and_in_the_order_of_the_texts(server: Server) -> None:
     first, second = server.classify("cls", ["one", "да"])
-    assert first == Prediction(LABELS[0], LABELS, [3.0, -1.0])
-    assert second == Prediction(LABELS[0], LABELS, [4.0, -1.0])
+    assert first == Prediction(LABELS[0], LABELS, [3.0, -1.0], [-1.0, 3.0], False)
+    assert second == Prediction(LABELS[0], LABELS, [4.0, -1.0], [-1.0, 4.0], True)
+
+
+def test_a_request_of_pairs_holds_the_second_texts_beside_the_first(server: Server) -> None:
+    server.classify("cls", ["a", "b"], ["да", ""])
+    first, second = fake_client(server).inputs
+    assert (first.name, first.data.tolist()) == ("text_input", [[b"a"], [b"b"]])
+    assert (second.name, second.shape, second.data_type) == ("text_pair", [2, 1], "BYTES")
+    assert second.data.tolist() == [["да".encode()], [b""]]
 
 
 def test_the_largest_batch_is_read_from_the_models_configuration(server: Server) -> None:
@@ -172,6 +190,20 @@ def test_any_number_of_texts_is_sent_in_requests_of_the_largest_batch(
     assert [prediction.scores[0] for prediction in predictions] == [len(text) for text in texts]
 
 
+def test_second_texts_are_sent_in_the_same_requests_as_the_first(server: Server) -> None:
+    fake_client(server).max_batch_size = 2
+    classify_all(server, "cls", ["a", "b", "c"], ["x", "y", "z"])
+    sent = [
+        (item.name, [row[0].decode() for row in item.data]) for item in fake_client(server).inputs
+    ]
+    assert sent == [
+        ("text_input", ["a", "b"]),
+        ("text_pair", ["x", "y"]),
+        ("text_input", ["c"]),
+        ("text_pair", ["z"]),
+    ]
+
+
 @pytest.mark.usefixtures("server")
 def test_the_client_prints_all_labels_as_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -179,7 +211,37 @@ def test_the_client_prints_all_labels_as_json(
     monkeypatch.setattr(sys, "argv", ["client.py", "-m", "cls", "--json", "да"])
     client.main()
     (answer,) = json.loads(capsys.readouterr().out)
-    assert answer == {"text": "да", "predict": LABELS[0], "labels": LABELS, "scores": [4.0, -1.0]}
+    assert answer == {
+        "text": "да",
+        "predict": LABELS[0],
+        "labels": LABELS,
+        "scores": [4.0, -1.0],
+        "logits": [-1.0, 4.0],
+        "truncated": True,
+    }
+
+
+@pytest.mark.usefixtures("server")
+def test_the_client_takes_every_second_text_as_the_other_of_a_pair(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def classify_all(_: Server, __: str, texts: list[str], pairs: list[str]) -> list[Prediction]:
+        asked.append((texts, pairs))
+        return [ANSWER] * len(texts)
+
+    monkeypatch.setattr(client, "classify_all", classify_all)
+    arguments = ["client.py", "-m", "cls", "--json", "--pairs", "a", "b", "c", "d"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    client.main()
+    assert asked == [(["a", "c"], ["b", "d"])]
+    assert [row["text"] for row in json.loads(capsys.readouterr().out)] == ["a", "c"]
+
+
+def test_a_pair_that_lacks_its_second_text_is_a_usage_error() -> None:
+    result = run_utility("client.py", "-m", "cls", "--pairs", "a", "b", "c")
+    assert "--pairs: the last TEXT has no second one" in usage_error(result)
 
 
 @pytest.mark.usefixtures("server")
@@ -195,7 +257,7 @@ def test_the_client_prints_a_row_for_each_text(
 
 @pytest.mark.parametrize("text", ["[red]sale", "see [/b]", ":smile:", "[link=x]"])
 def test_the_client_prints_texts_as_they_are(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    client.print_table([text], [Prediction("a", ["a"], [1.0])])
+    client.print_table([text], [ANSWER])
     assert text in capsys.readouterr().out
 
 

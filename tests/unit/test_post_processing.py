@@ -1,4 +1,4 @@
-"""model_repository/post_processing/1/model.py, outside Triton."""
+"""model_repository/post_processing/1/model.py and scoring.py, outside Triton."""
 
 import json
 import warnings
@@ -19,7 +19,7 @@ from tests.unit.triton_stub import Request, load_model_file
 Floats = npt.NDArray[np.float32]
 
 LABELS = ["negative", "тревога", "👍"]
-OUTPUTS = ("predicts", "labels", "scores")
+OUTPUTS = ("predicts", "labels", "scores", "logits")
 LOGITS = hypothesis_numpy.arrays(
     np.float32,
     hypothesis_numpy.array_shapes(min_dims=2, max_dims=2, max_side=6),
@@ -56,18 +56,30 @@ REFERENCES: dict[str, Callable[[Floats], Any]] = {
 }
 
 
-def load(folder: Path, function: str = "softmax", labels: list[str] = LABELS) -> Any:
-    """A model that was initialized with these labels."""
+def load(
+    folder: Path,
+    function: str = "softmax",
+    labels: list[str] = LABELS,
+    top_k: int = 0,
+    problem_type: str = "single_label_classification",
+    thresholds: list[float] | None = None,
+) -> Any:
+    """A model that was initialized with these labels, and with as many of them in an answer."""
     (folder / "1").mkdir(exist_ok=True)
     # Out of order, as a file may be.
     text = json.dumps({str(index): label for index, label in reversed(list(enumerate(labels)))})
     (folder / "1" / "id2label.json").write_text(text, encoding="utf-8")
+    if thresholds is not None:
+        by_label = reversed(list(zip(labels, thresholds, strict=True)))
+        (folder / "1" / "thresholds.json").write_text(json.dumps(dict(by_label)), encoding="utf-8")
+    values = {"function": function, "problem_type": problem_type, "top_k": top_k or len(labels)}
+    parameters = {name: {"string_value": str(value)} for name, value in values.items()}
     model = MODULE.TritonPythonModel()
     model.initialize(
         {
             "model_repository": str(folder),
             "model_version": "1",
-            "model_config": json.dumps({"parameters": {"function": {"string_value": function}}}),
+            "model_config": json.dumps({"parameters": parameters}),
         }
     )
     return model
@@ -77,6 +89,27 @@ def answer(model: Any, logits: Any, wanted: tuple[str, ...] = OUTPUTS) -> dict[s
     """Outputs for logits, as lists."""
     (response,) = model.execute([Request({"logits": np.array(logits, np.float32)}, wanted)])
     return {name: array.tolist() for name, array in response.outputs().items()}
+
+
+def multi_label(folder: Path, thresholds: list[float], **options: Any) -> Any:
+    """A model of LABELS that answers with each that is over its threshold; scores are logits."""
+    return load(
+        folder,
+        "none",
+        problem_type="multi_label_classification",
+        thresholds=thresholds,
+        **options,
+    )
+
+
+def regression(folder: Path, labels: list[str], **options: Any) -> Any:
+    """A model that answers with numbers."""
+    return load(folder, "none", labels, problem_type="regression", **options)
+
+
+def predicted(result: dict[str, Any]) -> list[str]:
+    """The text of each row's prediction."""
+    return [row[0].decode("utf-8") for row in result["predicts"]]
 
 
 def decoded(rows: list[list[bytes]]) -> list[list[str]]:
@@ -104,13 +137,13 @@ def test_extreme_logits_give_right_scores_without_warnings(name: str) -> None:
 
 @given(logits=LOGITS)
 def test_softmax_scores_add_up_to_one(logits: Floats) -> None:
-    np.testing.assert_allclose(MODULE.softmax(logits).sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(MODULE.FUNCTIONS["softmax"](logits).sum(axis=1), 1, atol=1e-5)
 
 
 def test_small_sigmoid_scores_are_not_rounded_to_zero() -> None:
     logits = np.array([[-18, -25, -40]], np.float32)
     np.testing.assert_allclose(
-        MODULE.sigmoid(logits), sigmoid(logits).astype(np.float64), rtol=1e-5
+        MODULE.FUNCTIONS["sigmoid"](logits), sigmoid(logits).astype(np.float64), rtol=1e-5
     )
 
 
@@ -164,9 +197,15 @@ def test_all_outputs_have_the_shapes_and_types_of_the_configuration(tmp_path: Pa
         "predicts": (2, 1),
         "labels": (2, 3),
         "scores": (2, 3),
+        "logits": (2, 3),
     }
-    assert outputs["scores"].dtype == np.float32
+    assert outputs["scores"].dtype == outputs["logits"].dtype == np.float32
     assert outputs["labels"].dtype == outputs["predicts"].dtype == np.object_
+
+
+def test_logits_are_passed_on_as_they_came(tmp_path: Path) -> None:
+    result = answer(load(tmp_path, top_k=1), [[0.5, 2.5, -1.5]])
+    assert result["logits"] == [[0.5, 2.5, -1.5]]
 
 
 def test_each_request_of_a_call_gets_its_own_response(tmp_path: Path) -> None:
@@ -193,5 +232,86 @@ def test_a_gap_in_the_labels_is_refused_at_the_start(tmp_path: Path) -> None:
     load(tmp_path)
     (tmp_path / "1" / "id2label.json").write_text('{"0": "a", "2": "b"}')
     model = MODULE.TritonPythonModel()
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="'1'"):
         model.initialize({"model_repository": str(tmp_path), "model_version": "1"})
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3])
+def test_an_answer_has_the_best_labels_and_scores_alone(top_k: int, tmp_path: Path) -> None:
+    result = answer(load(tmp_path, "none", top_k=top_k), [[0.5, 2.5, 1.5]])
+    assert decoded(result["labels"]) == [[LABELS[1], LABELS[2], LABELS[0]][:top_k]]
+    assert result["scores"] == [[2.5, 1.5, 0.5][:top_k]]
+
+
+def test_scores_of_fewer_labels_are_still_those_among_all_classes(tmp_path: Path) -> None:
+    logits = np.array([[0, 1, 2]], np.float32)
+    result = answer(load(tmp_path, top_k=1), logits)
+    assert result["scores"][0][0] == pytest.approx(float(softmax(logits)[0, 2]), abs=1e-6)
+
+
+def test_a_multi_label_prediction_lists_labels_over_their_thresholds_by_falling_score(
+    tmp_path: Path,
+) -> None:
+    model = multi_label(tmp_path, [0.25, 0.5, 0.75])
+    result = answer(model, [[0.5, 1.0, 0.5], [0.0, 0.0, 1.0], [0.5, 0.25, 0.5]])
+    assert [json.loads(text) for text in predicted(result)] == [
+        [LABELS[1], LABELS[0]],
+        [LABELS[2]],
+        [LABELS[0]],
+    ]
+
+
+def test_a_score_at_its_threshold_is_not_over_it(tmp_path: Path) -> None:
+    # No float32 is 0.1: threshold and score must be rounded alike.
+    model = multi_label(tmp_path, [0.5, 0.1, 0.7])
+    assert predicted(answer(model, [[0.5, 0.1, 0.7]])) == ["[]"]
+
+
+def test_a_multi_label_prediction_is_whole_whatever_the_number_of_labels_in_an_answer(
+    tmp_path: Path,
+) -> None:
+    result = answer(multi_label(tmp_path, [0, 0, 0], top_k=1), [[1, 2, 3]])
+    assert json.loads(predicted(result)[0]) == [LABELS[2], LABELS[1], LABELS[0]]
+    assert decoded(result["labels"]) == [[LABELS[2]]]
+
+
+def test_equal_multi_label_scores_keep_the_order_of_their_classes(tmp_path: Path) -> None:
+    result = answer(multi_label(tmp_path, [0, 0, 0]), [[1, 1, 1]])
+    assert json.loads(predicted(result)[0]) == LABELS
+
+
+def test_a_multi_label_prediction_spells_its_labels_as_they_are(tmp_path: Path) -> None:
+    model = multi_label(tmp_path, [9, 0, 0])
+    assert predicted(answer(model, [[0, 2, 1]])) == ['["тревога", "👍"]']
+
+
+def test_a_multi_label_model_without_thresholds_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"thresholds\.json"):
+        load(tmp_path, problem_type="multi_label_classification")
+
+
+def test_a_label_without_threshold_is_refused_at_the_start(tmp_path: Path) -> None:
+    multi_label(tmp_path, [0, 0, 0])
+    (tmp_path / "1" / "thresholds.json").write_text('{"negative": 0.5, "тревога": 0.5}')
+    with pytest.raises(KeyError, match="👍"):
+        load(tmp_path, "sigmoid", problem_type="multi_label_classification")
+
+
+@pytest.mark.parametrize("number", [0.0, -1.5, 0.1, 1e-7, 123456.78, 3e38])
+def test_a_regression_predicts_its_number_in_the_shortest_form_that_is_exact(
+    number: float, tmp_path: Path
+) -> None:
+    (text,) = predicted(answer(regression(tmp_path, ["stars"]), [[number]]))
+    assert np.float32(text) == np.float32(number)
+    assert len(text) <= 14
+
+
+def test_a_regression_of_one_output_is_not_a_list(tmp_path: Path) -> None:
+    assert predicted(answer(regression(tmp_path, ["stars"]), [[3.5], [-2.0]])) == ["3.5", "-2.0"]
+
+
+def test_a_regression_of_several_outputs_lists_them_in_the_order_of_classes(
+    tmp_path: Path,
+) -> None:
+    model = regression(tmp_path, LABELS, top_k=1)
+    assert predicted(answer(model, [[0.5, 2.5, 1.1]])) == ["[0.5, 2.5, 1.1]"]

@@ -9,17 +9,19 @@ from onnx import TensorProto
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from tests.unit.commands import ROOT, error_line, run_utility, usage_error
-from tests.unit.graphs import BERT_INPUTS, DISTILBERT_INPUTS, write_graph
-from tests.unit.settings import make_settings
-from utils.artifacts import Settings, write_settings
+from tests.unit.graphs import BERT_INPUTS, DISTILBERT_INPUTS, write_graph, write_warmup
+from tests.unit.reports import make_behaviour, make_report
+from utils.artifacts import Report, write_report
 from utils.errors import UserError
 from utils.template_variables import Tensor, graph_tensors, template_variables
 
 
-def variables(graph: Path, settings: Settings | None = None) -> dict[str, str]:
-    """The variables for a graph."""
+def variables(graph: Path, report: Report | None = None, max_batch_size: int = 4) -> dict[str, str]:
+    """The variables for a graph, whose inputs get nine tokens to warm up with."""
     inputs, outputs = graph_tensors(graph)
-    return template_variables(inputs, outputs, settings or make_settings(), "cls", 4)
+    warmup = write_warmup(graph.parent / "warmup", [tensor.name for tensor in inputs])
+    report = report or make_report()
+    return template_variables(inputs, outputs, report, "cls", max_batch_size, warmup)
 
 
 def test_a_bert_like_graph_has_three_token_tensors_and_logits(tmp_path: Path) -> None:
@@ -54,18 +56,91 @@ def test_the_logits_keep_the_graphs_name(tmp_path: Path) -> None:
     assert 'name: "output_0"' in result["LOGITS_TENSOR"]
 
 
-def test_a_fixed_dimension_is_kept_and_warmed_up_with(tmp_path: Path) -> None:
+def test_a_fixed_dimension_is_kept(tmp_path: Path) -> None:
     graph = write_graph(tmp_path / "model.onnx", shapes={"input_ids": ["batch", 128]})
     result = variables(graph)
     assert 'name: "input_ids" data_type: TYPE_INT64 dims: [ 128 ]' in result["TOKEN_TENSORS"]
-    assert 'key: "input_ids" value { data_type: TYPE_INT64 dims: [ 128 ]' in result["WARMUP_INPUTS"]
 
 
-def test_the_rest_of_the_variables_comes_from_settings_and_arguments(tmp_path: Path) -> None:
-    settings = make_settings(classes=7, function="sigmoid")
-    result = variables(write_graph(tmp_path / "model.onnx", classes=7), settings)
+@pytest.mark.parametrize(("data_type", "size"), [("INT64", 9), ("INT32", 18)])
+def test_warmup_takes_the_values_of_the_conversion_as_one_text(
+    data_type: str, size: int, tmp_path: Path
+) -> None:
+    input_type = TensorProto.DataType.Value(data_type)
+    result = variables(write_graph(tmp_path / "model.onnx", ("input_ids",), input_type=input_type))
+    # Nine values of eight bytes.
+    assert result["WARMUP_INPUTS"] == (
+        f'inputs {{ key: "input_ids" value {{ data_type: TYPE_{data_type} dims: [ {size} ]'
+        ' input_data_file: "input_ids" } }'
+    )
+
+
+def test_a_conversion_without_values_to_warm_up_with_is_refused(tmp_path: Path) -> None:
+    inputs, outputs = graph_tensors(write_graph(tmp_path / "model.onnx"))
+    with pytest.raises(
+        UserError, match=r"token_type_ids: no token ids .*convert_to_onnx\.py again"
+    ):
+        write_warmup(tmp_path, ("input_ids", "attention_mask"))
+        template_variables(inputs, outputs, make_report(), "cls", 4, tmp_path)
+
+
+def test_the_rest_of_the_variables_comes_from_the_report_and_arguments(tmp_path: Path) -> None:
+    behaviour = make_behaviour(
+        problem_type="multi_label_classification",
+        function="sigmoid",
+        top_k=2,
+        long_text="window",
+        max_windows=9,
+    )
+    report = make_report(classes=7, behaviour=behaviour)
+    result = variables(write_graph(tmp_path / "model.onnx", classes=7), report)
     assert (result["MODEL_NAME"], result["MAX_BATCH_SIZE"]) == ("cls", "4")
-    assert (result["CLASS_COUNT"], result["FUNCTION"]) == ("7", "sigmoid")
+    assert (result["CLASS_COUNT"], result["TOP_K"]) == ("7", "2")
+    assert result["FUNCTION"] == "sigmoid"
+    assert result["PROBLEM_TYPE"] == "multi_label_classification"
+    assert (result["LONG_TEXT"], result["MAX_WINDOWS"]) == ("window", "9")
+
+
+def test_a_model_of_single_texts_takes_one_text(tmp_path: Path) -> None:
+    result = variables(write_graph(tmp_path / "model.onnx"))
+    assert result["TEXT_TENSORS"] == '{ name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }'
+    assert result["TEXT_INPUT_MAP"] == 'input_map { key: "text_input" value: "text_input" }'
+
+
+def test_a_model_of_pairs_takes_two_texts_in_their_order(tmp_path: Path) -> None:
+    report = make_report(behaviour=make_behaviour(pairs=True))
+    result = variables(write_graph(tmp_path / "model.onnx"), report)
+    assert result["TEXT_TENSORS"].split(",\n  ") == [
+        '{ name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }',
+        '{ name: "text_pair" data_type: TYPE_STRING dims: [ 1 ] }',
+    ]
+    assert result["TEXT_INPUT_MAP"].split("\n      ") == [
+        'input_map { key: "text_input" value: "text_input" }',
+        'input_map { key: "text_pair" value: "text_pair" }',
+    ]
+
+
+def test_windows_are_a_dimension_of_the_token_tensors_and_of_their_warmup(tmp_path: Path) -> None:
+    shapes = {name: ["batch", "windows", "tokens"] for name in BERT_INPUTS}
+    result = variables(write_graph(tmp_path / "model.onnx", shapes=shapes))
+    assert result["TOKEN_TENSORS"].count("dims: [ -1, -1 ]") == len(BERT_INPUTS)
+    assert result["WARMUP_INPUTS"].count("dims: [ 1, 9 ]") == len(BERT_INPUTS)
+
+
+@pytest.mark.parametrize("padding", ["left", "right"])
+def test_a_model_that_can_be_padded_takes_batches(padding: str, tmp_path: Path) -> None:
+    report = make_report(behaviour=make_behaviour(padding=padding))
+    assert variables(write_graph(tmp_path / "model.onnx"), report)["MAX_BATCH_SIZE"] == "4"
+
+
+def test_batches_of_a_model_that_cannot_be_padded_are_refused_with_the_size_that_serves_it(
+    tmp_path: Path,
+) -> None:
+    graph = write_graph(tmp_path / "model.onnx")
+    report = make_report(behaviour=make_behaviour(padding="none"))
+    with pytest.raises(UserError, match=r"^max batch size: 2, but .* padding \(1 serves it"):
+        variables(graph, report, 2)
+    assert variables(graph, report, 1)["MAX_BATCH_SIZE"] == "1"
 
 
 def test_tensors_warmup_and_step_maps_parse_as_a_triton_config(tmp_path: Path) -> None:
@@ -82,7 +157,7 @@ def test_tensors_warmup_and_step_maps_parse_as_a_triton_config(tmp_path: Path) -
     first, second = config.ensemble_scheduling.step
     assert dict(first.output_map) == dict(second.input_map) == {name: name for name in BERT_INPUTS}
     assert set(config.model_warmup[0].inputs) == set(BERT_INPUTS)
-    assert list(config.model_warmup[0].inputs["input_ids"].dims) == [16]
+    assert list(config.model_warmup[0].inputs["input_ids"].dims) == [9]
 
 
 def test_exactly_the_variables_that_the_template_script_knows_are_made(tmp_path: Path) -> None:
@@ -128,10 +203,10 @@ def test_logits_of_a_type_that_is_not_served_are_refused_naming_it(tmp_path: Pat
 
 def test_the_command_prints_assignments_that_a_shell_reads_back(tmp_path: Path) -> None:
     graph = write_graph(tmp_path / "model.onnx")
-    write_settings(tmp_path, make_settings())
+    write_report(tmp_path, make_report())
+    expected = variables(graph)
     result = run_utility("template_variables.py", tmp_path, "cls", "4")
     assert (result.returncode, result.stderr) == (0, "")
-    expected = variables(graph)
     printing = "".join(f'printf "%s\\0" "${name}"\n' for name in expected)
     shell = subprocess.run(
         ["/bin/sh", "-eu"],
@@ -145,7 +220,8 @@ def test_the_command_prints_assignments_that_a_shell_reads_back(tmp_path: Path) 
 
 def test_the_command_writes_the_same_to_the_named_file(tmp_path: Path) -> None:
     write_graph(tmp_path / "model.onnx")
-    write_settings(tmp_path, make_settings())
+    write_warmup(tmp_path / "warmup")
+    write_report(tmp_path, make_report())
     target = tmp_path / "variables.env"
     result = run_utility("template_variables.py", "--output", target, tmp_path, "cls", "4")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

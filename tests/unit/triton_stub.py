@@ -14,6 +14,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 TRITON_TO_NUMPY: dict[str, type] = {
+    "TYPE_BOOL": np.bool_,
     "TYPE_INT32": np.int32,
     "TYPE_INT64": np.int64,
     "TYPE_FP32": np.float32,
@@ -95,15 +96,20 @@ def stub() -> ModuleType:
 
 
 def load_model_file(path: Path) -> ModuleType:
-    """A model.py, imported with the stub in the place of Triton's module."""
+    """A model.py, imported with the stub in the place of Triton's module.
+
+    As in Triton, the modules beside it can be imported by name.
+    """
     name = f"loaded_{path.parent.parent.name}_{path.parent.name}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["triton_python_backend_utils"] = stub()
+    sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
     finally:
+        sys.path.remove(str(path.parent))
         del sys.modules["triton_python_backend_utils"]
     return module

@@ -10,10 +10,11 @@ from scoring import FUNCTIONS, predictions, ranking
 
 
 class TritonPythonModel:
-    """logits FP32 [n, classes] to predicts BYTES [n, 1], labels BYTES [n, k], scores FP32 [n, k].
+    """logits FP32 [n, classes] to predicts BYTES [n, 1], labels BYTES and scores FP32 [n, k].
 
-    logits are passed on. Labels and scores are the k best by falling score. `predicts` is the first label; of a
-    multi-label problem a JSON list of the labels over their thresholds; of a regression the number.
+    logits are passed on. Labels and scores are the k best by falling score. `predicts` is the first
+    label; of a multi-label problem a JSON list of the labels over their thresholds; of a regression
+    the number.
     """
 
     def initialize(self, args: dict[str, str]) -> None:

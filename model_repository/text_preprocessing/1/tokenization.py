@@ -182,7 +182,7 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     Source: `truncate_encodings`, TruncationStrategy::LongestFirst, in the tokenizers library.
     """
     short, long = sorted((first, second))
-    long = short if short > room else max(short, room - short)
+    long = max(short, room - short)
     if short + long > room:
         short = room // 2
         long = room - short
