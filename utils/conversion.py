@@ -87,7 +87,8 @@ def convert(conversion: Conversion, folder: Path) -> None:
     (folder / LABELS_FILE).write_text(dump_labels(labels), encoding="utf-8")
     if thresholds is not None:
         write_thresholds(folder, thresholds)
-    behaviour = replace(behaviour, padding=padding_side(classifier, behaviour, conversion.samples))
+    padding = padding_side(classifier, behaviour, conversion.samples, conversion.tolerance)
+    behaviour = replace(behaviour, padding=padding)
     tokenization = export_tokenizer(classifier, behaviour, folder)
     check_same_ids(classifier, behaviour, tokenization, conversion.samples)
     gate = _Gate(conversion, classifier, behaviour, tokenization)

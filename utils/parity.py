@@ -125,7 +125,12 @@ def longer(examples: Sequence[Example]) -> Example:
     return Example(twice, longest.text_pair and f"{longest.text_pair} {longest.text_pair}")
 
 
-def padding_side(classifier: Classifier, behaviour: Behaviour, examples: Sequence[Example]) -> str:
+def padding_side(
+    classifier: Classifier,
+    behaviour: Behaviour,
+    examples: Sequence[Example],
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> str:
     """The side on which padding leaves the original's own answers as they are, or none.
 
     The tokenizer's own side is tried first. A decoder with absolute positions counts padding on
@@ -145,6 +150,6 @@ def padding_side(classifier: Classifier, behaviour: Behaviour, examples: Sequenc
             )
         except UserError:
             continue
-        if np.abs(padded.numpy() - alone).max() <= DEFAULT_TOLERANCE:
+        if np.abs(padded.numpy() - alone).max() <= tolerance:
             return side
     return "none"

@@ -30,7 +30,7 @@ class Built:
     image: str
     inputs: Checkpoint
     checkpoint: Path
-    samples: Path
+    options: list[str]
     stdout: str
     stderr: str
 
@@ -63,7 +63,7 @@ def docker_answers() -> None:
         )
 
 
-def build(variant: Variant, folder: Path, model_name: str) -> Built:
+def build(variant: Variant, folder: Path, model_name: str, *more: str) -> Built:
     """Build an image of a tiny checkpoint; one for single texts with 200 of them for the gates."""
     checkpoint = folder / "checkpoint"
     checkpoint.mkdir()
@@ -72,10 +72,11 @@ def build(variant: Variant, folder: Path, model_name: str) -> Built:
     write_texts(samples)
     if not variant.pairs:
         options += ["--samples", str(samples)]
+    options += more
     done = make_image(checkpoint, model_name, "pytest", *options)
     assert done.returncode == 0, done.stderr
     image = f"triton_{model_name}:pytest"
-    return Built(variant, model_name, image, inputs, checkpoint, samples, done.stdout, done.stderr)
+    return Built(variant, model_name, image, inputs, checkpoint, options, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="session", params=BUILT_VARIANTS)
@@ -91,7 +92,13 @@ def any_built(
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    """An image of a tiny BERT under another name, for the tests of the image itself."""
-    image = build(VARIANTS["bert"], tmp_path_factory.mktemp("image"), "cls_model")
+    """An image of a tiny BERT under another name, for the tests of the image itself.
+
+    Made with two labelled texts too.
+    """
+    folder = tmp_path_factory.mktemp("image")
+    labelled = folder / "labelled.csv"
+    labelled.write_text("text,label\nпомогите мне,neutral\nok,0\n", encoding="utf-8")
+    image = build(VARIANTS["bert"], folder, "cls_model", "--labelled", str(labelled))
     yield image
     docker("rmi", "--force", image.image, check=False)

@@ -59,6 +59,18 @@ def test_labels_say_what_is_inside_and_where_it_came_from(built: Built) -> None:
     assert "onnxruntime" in json.loads(labels["triton-image.versions.server"])
 
 
+def test_the_accuracy_on_labelled_texts_is_shown_and_labelled_and_reported(built: Built) -> None:
+    labels = json.loads(
+        docker("inspect", "--format", "{{json .Config.Labels}}", built.image).stdout
+    )
+    report = json.loads(in_image(built.image, "cat", "/models/report.json"))
+    accuracy = report["accuracy"]["after"]["accuracy"]
+    assert labels["triton-image.accuracy.examples"] == "2"
+    assert json.loads(labels["triton-image.accuracy.after"]) == {"accuracy": accuracy}
+    assert report["parity"]["texts"] == 200
+    assert f"│ accuracy          │ {accuracy:.4f} │ {accuracy:.4f} │" in built.stderr
+
+
 def test_docker_finds_it_healthy(built: Built) -> None:
     with running(built.image, "--health-interval=1s") as container:
         deadline = time.monotonic() + 20
@@ -107,7 +119,7 @@ def test_docker_stop_ends_it_cleanly(built: Built) -> None:
 
 def test_an_unchanged_rebuild_gives_the_same_image(built: Built) -> None:
     before = docker("inspect", "--format", "{{.Id}}", built.image).stdout
-    done = make_image(built.checkpoint, "cls_model", "pytest", "--samples", built.samples)
+    done = make_image(built.checkpoint, "cls_model", "pytest", *built.options)
     assert done.returncode == 0, done.stderr
     assert docker("inspect", "--format", "{{.Id}}", built.image).stdout == before
 
