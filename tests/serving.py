@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.checkpoints import Checkpoint
+from tests.in_process import call
+from utils import convert_to_onnx, template_variables
 from utils.artifacts import Reference, read_reference
 from utils.free_ports import free_ports
 from utils.inference import Server
@@ -74,9 +76,8 @@ def render(
 ) -> Rendered:
     """Convert with options and render a checkpoint step by step, as the README does by hand."""
     artifacts = folder / "artifacts"
-    run(
-        sys.executable,
-        "utils/convert_to_onnx.py",
+    call(
+        convert_to_onnx.main,
         *("--model", checkpoint.model),
         *("--tokenizer", checkpoint.tokenizer),
         *("--labels", checkpoint.labels),
@@ -89,9 +90,8 @@ def render(
 def render_artifacts(artifacts: Path, folder: Path, max_batch_size: int) -> Rendered:
     """Render a converted checkpoint."""
     variables, repository = folder / "variables.env", folder / "repository"
-    run(
-        sys.executable,
-        "utils/template_variables.py",
+    call(
+        template_variables.main,
         *("--output", variables, artifacts, "cls_model", str(max_batch_size)),
     )
     run("./process_template.sh", "--variables", variables, "model_repository", repository)

@@ -94,11 +94,12 @@ def any_built(
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """An image of a tiny BERT under another name, for the tests of the image itself.
 
-    Made with two labelled texts too.
+    Made with three labelled texts too.
     """
     folder = tmp_path_factory.mktemp("image")
     labelled = folder / "labelled.csv"
-    labelled.write_text("text,label\nпомогите мне,neutral\nok,0\n", encoding="utf-8")
+    # Whatever the model answers, one of three is right.
+    labelled.write_text("text,label\nok,0\nok,1\nok,neutral\n", encoding="utf-8")
     image = build(VARIANTS["bert"], folder, "cls_model", "--labelled", str(labelled))
     yield image
     docker("rmi", "--force", image.image, check=False)

@@ -1,12 +1,11 @@
-"""Running utils/convert_to_onnx.py inside the tests' own process, where torch is loaded already."""
+"""Running utils/convert_to_onnx.py inside the tests' own process."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-from unittest import mock
 
 import pytest
 
+from tests.in_process import call
 from utils import convert_to_onnx
 from utils.errors import UserError
 
@@ -32,9 +31,7 @@ def arguments(checkpoint: "Checkpoint", target: Path, *options: str | Path) -> l
 
 def convert(checkpoint: "Checkpoint", target: Path, *options: str | Path) -> Path:
     """Convert to `target`; later options replace earlier ones."""
-    command = ["convert_to_onnx.py", *arguments(checkpoint, target, *options)]
-    with mock.patch.object(sys, "argv", command):
-        convert_to_onnx.main()
+    call(convert_to_onnx.main, *arguments(checkpoint, target, *options))
     return target
 
 
