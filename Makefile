@@ -1,5 +1,5 @@
 # Every target does its own set-up.
-.PHONY: help setup setup-dev setup-optimum demo test lint test-unit test-shell test-server test-architectures test-optimum \
+.PHONY: help setup setup-dev setup-optimum setup-storage demo test lint test-unit test-shell test-storages test-server test-architectures test-optimum \
   test-image bench-build bench-accuracy supported-models bench-export lock format clean
 
 PYTHON_IN_VENV := .venv/bin/python
@@ -16,6 +16,9 @@ setup-dev: ## The same and what the tests need
 setup-optimum: ## A second environment for --exporter optimum
 	@scripts/setup.sh --optimum
 
+setup-storage: ## The client of a storage: make setup-storage NAME=clearml
+	@scripts/setup.sh --storage "$(NAME)"
+
 demo: setup ## Train a small classifier, build its image, ask it
 	@scripts/with_docker.sh scripts/demo.sh
 
@@ -30,6 +33,9 @@ test-unit: setup-dev ## Python tests without a server
 
 test-shell: setup-dev ## Shell tests with stub executables
 	@scripts/test.sh shell
+
+test-storages: setup-dev ## Tests of storages, with their real clients
+	@scripts/test.sh storages
 
 test-server: setup-dev ## Tests on the real tritonserver
 	@scripts/test.sh server

@@ -46,12 +46,21 @@ answers, builds the image triton_MODEL_NAME:CONTAINER_TAG with the Triton server
 and the model inside, starts it once and compares its answers again. Prints the
 image reference; progress goes to stderr.
 
-  MODEL            folder with config.json and model.safetensors
-  TOKENIZER        folder with the tokenizer's files
-  ID2LABEL         JSON file: {"0": "negative", "1": "positive"}, or label2id
+  MODEL            folder with config.json and model.safetensors, an archive of one, or
+                   where it lives: hf://user/name, clearml://id, s3://bucket/folder …
+                   (python -m utils.storages lists all)
+  TOKENIZER        the same for the tokenizer's files; - for the model's own
+  ID2LABEL         JSON file: {"0": "negative", "1": "positive"}, or label2id; - for
+                   the names in the model's config.json
   MODEL_NAME       name in the API (default: ensemble_model)
   CONTAINER_TAG    default: latest
   MAX_BATCH_SIZE   most texts in one request (default: 4)
+
+Sources:
+  --where-model STORAGE, --where-tokenizer STORAGE, --where-labels STORAGE
+                   storage of a bare name: local, hf, clearml …
+  --offline        take what was fetched before, ask nobody
+  --allow-pickle   take pickled weights, if a scanner finds nothing else in them
 
 Answers:
   --function NAME  from logits to scores: softmax, sigmoid or none (default: as
@@ -94,7 +103,8 @@ EOF
 
 parse_arguments() {
   OUTPUT='' IMAGE='' WANTED_ENGINE=''
-  NO_IMAGE=0 DRY_RUN=0 KEEP=0 QUIET=0 PAIRS=0
+  NO_IMAGE=0 DRY_RUN=0 KEEP=0 QUIET=0 PAIRS=0 OFFLINE=0 ALLOW_PICKLE=0
+  WHERE_MODEL='' WHERE_TOKENIZER='' WHERE_LABELS=''
   declare -gA CONVERSION=()
   local positional=()
   while [[ $# -gt 0 ]]; do
@@ -112,10 +122,15 @@ parse_arguments() {
       --keep) KEEP=1 ;;
       --quiet) QUIET=1 ;;
       --pairs) PAIRS=1 ;;
-      --output | --image | --engine)
+      --offline) OFFLINE=1 ;;
+      --allow-pickle) ALLOW_PICKLE=1 ;;
+      --output | --image | --engine | --where-model | --where-tokenizer | --where-labels)
         [[ $# -ge 2 && -n "$2" ]] || usage_error "$1" 'needs a value'
         case "$1" in
           --output) OUTPUT="$2" ;;
+          --where-model) WHERE_MODEL="$2" ;;
+          --where-tokenizer) WHERE_TOKENIZER="$2" ;;
+          --where-labels) WHERE_LABELS="$2" ;;
           --image) IMAGE="$2" ;;
           --engine) WANTED_ENGINE="$2" ;;
         esac
@@ -126,7 +141,7 @@ parse_arguments() {
         positional+=("$@")
         break
         ;;
-      -*)
+      -?*)
         [[ -n "${CONVERSION_VALUES["$1"]-}" ]] || usage_error "$1" 'unknown option'
         [[ $# -ge 2 && -n "$2" ]] || usage_error "$1" 'needs a value'
         CONVERSION["$1"]="$2"
@@ -139,15 +154,31 @@ parse_arguments() {
   [[ ${#positional[@]} -ge 3 ]] ||
     usage_error 'arguments' 'MODEL, TOKENIZER and ID2LABEL are needed'
   [[ ${#positional[@]} -le 6 ]] || usage_error "${positional[6]}" 'one argument too many'
-  MODEL="${positional[0]}" TOKENIZER="${positional[1]}" LABELS="${positional[2]}"
+  MODEL="$(no_option "${positional[0]}")"
+  TOKENIZER="$(no_option "${positional[1]}")"
+  LABELS="$(no_option "${positional[2]}")"
   MODEL_NAME="${positional[3]-ensemble_model}"
   TAG="${positional[4]-latest}"
   MAX_BATCH_SIZE="${positional[5]-4}"
   IMAGE="${IMAGE:-triton_$MODEL_NAME:$TAG}"
 }
 
+# A path that no command takes for an option
+no_option() {
+  case "$1" in
+    -?*) printf './%s' "$1" ;;
+    *) printf '%s' "$1" ;;
+  esac
+}
+
 check_arguments() {
-  local problem
+  local problem where
+  [[ -n "$MODEL" && "$MODEL" != - ]] ||
+    usage_error MODEL 'is a folder or where the model lives' '- is for TOKENIZER and ID2LABEL'
+  for where in "$WHERE_MODEL" "$WHERE_TOKENIZER" "$WHERE_LABELS"; do
+    [[ -z "$where" || "$where" =~ ^[a-z][a-z0-9+.-]*$ ]] ||
+      usage_error "$(printf '%q' "${where:0:80}")" 'is no storage' 'python -m utils.storages lists them'
+  done
   problem="$(model_name_problem "$MODEL_NAME" "$TEMPLATE")"
   [[ -z "$problem" ]] || usage_error "model name $(printf '%q' "${MODEL_NAME:0:80}")" "$problem"
   [[ "$TAG" =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] ||
@@ -174,11 +205,27 @@ check_arguments() {
   esac
 }
 
+# Whether a reference is a folder or a file of the user's, and no archive
+is_path() {
+  local reference="$1" where="$2"
+  [[ "$reference" != - && "${where:-local}" == local ]] || return 1
+  [[ ! "$reference" =~ ^[a-z][a-z0-9+.-]*://. ]] || return 1
+  case "$reference" in
+    *.zip | *.tar | *.tar.gz | *.tgz) return 1 ;;
+  esac
+}
+
 # What can be seen before anything is written or started
 check_inputs() {
-  [[ -d "$MODEL" ]] || die "$MODEL" 'no such folder' 'MODEL is a folder with a fine-tuned checkpoint'
-  [[ -d "$TOKENIZER" ]] || die "$TOKENIZER" 'no such folder' 'TOKENIZER is a folder with tokenizer files'
-  [[ -f "$LABELS" ]] || die "$LABELS" 'no such file' 'ID2LABEL is a JSON file'
+  if is_path "$MODEL" "$WHERE_MODEL"; then
+    [[ -d "$MODEL" ]] || die "$MODEL" 'no such folder' 'MODEL is a folder with a fine-tuned checkpoint'
+  fi
+  if is_path "$TOKENIZER" "$WHERE_TOKENIZER"; then
+    [[ -d "$TOKENIZER" ]] || die "$TOKENIZER" 'no such folder' 'TOKENIZER is a folder with tokenizer files'
+  fi
+  if is_path "$LABELS" "$WHERE_LABELS"; then
+    [[ -f "$LABELS" ]] || die "$LABELS" 'no such file' 'ID2LABEL is a JSON file'
+  fi
   local option file
   for option in --samples --labelled; do
     file="${CONVERSION["$option"]-}"
@@ -240,6 +287,18 @@ finish() {
   exit "$status"
 }
 
+fetch() {
+  local options=()
+  [[ -z "$WHERE_MODEL" ]] || options+=(--where-model "$WHERE_MODEL")
+  [[ -z "$WHERE_TOKENIZER" ]] || options+=(--where-tokenizer "$WHERE_TOKENIZER")
+  [[ -z "$WHERE_LABELS" ]] || options+=(--where-labels "$WHERE_LABELS")
+  [[ "$OFFLINE" == 0 ]] || options+=(--offline)
+  [[ "$ALLOW_PICKLE" == 0 ]] || options+=(--allow-pickle)
+  step 'fetch model, tokenizer, labels' \
+    "$PYTHON" "$ROOT/utils/fetch.py" --model "$MODEL" --tokenizer "$TOKENIZER" --labels "$LABELS" \
+    --output "$WORK/sources.json" --progress "$WORK/progress" "${options[@]}"
+}
+
 convert() {
   local option options=(--cache "$ROOT/.cache/conversions")
   [[ "$PAIRS" == 0 ]] || options+=(--pairs)
@@ -247,8 +306,8 @@ convert() {
     [[ -z "${CONVERSION["$option"]-}" ]] || options+=("$option" "${CONVERSION["$option"]}")
   done
   step 'export to ONNX, compare with the original' \
-    "$CONVERT_PYTHON" "$ROOT/utils/convert_to_onnx.py" --model "$MODEL" --tokenizer "$TOKENIZER" \
-    --labels "$LABELS" --save-dir "$WORK/model" "${options[@]}"
+    "$CONVERT_PYTHON" "$ROOT/utils/convert_to_onnx.py" --sources "$WORK/sources.json" \
+    --save-dir "$WORK/model" "${options[@]}"
   if [[ -n "${CONVERSION[--labelled]-}" ]]; then
     step 'accuracy on the labelled texts' \
       "$PYTHON" "$ROOT/utils/show_accuracy.py" --output "$WORK/accuracy" "$WORK/model"
@@ -307,7 +366,7 @@ main() {
   parse_arguments "$@"
   check_arguments
   check_inputs
-  STEP_COUNT=6
+  STEP_COUNT=7
   [[ -z "${CONVERSION[--labelled]-}" ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ -z "$OUTPUT" ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ "$NO_IMAGE" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 6))
@@ -315,6 +374,7 @@ main() {
   prepare_work
   REPOSITORY="$WORK/context/models"
 
+  fetch
   convert
   render
   verify_repository

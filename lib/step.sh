@@ -29,7 +29,7 @@ step() {
   wait "$STEP_PID" || status=$?
   STEP_PID=''
   # Its number may be another process's soon.
-  rm -f -- "$WORK/step_group"
+  rm -f -- "$WORK/step_group" "$WORK/progress"
   cat "$LOG_FILE.step" >>"$LOG_FILE"
   if [[ "$status" -ne 0 ]]; then
     clear_progress
@@ -68,9 +68,16 @@ show_progress() {
   local pid="$1" label="$2" started="$3"
   on_terminal || return 0
   while kill -0 "$pid" 2>/dev/null; do
-    printf '\r\033[K%s … %s s' "$label" "$(seconds_since "$started")" >&2
+    printf '\r\033[K%s … %s s%s' "$label" "$(seconds_since "$started")" "$(progress_so_far)" >&2
     sleep 0.2
   done
+}
+
+# What the running command says of itself in WORK/progress, if anything
+progress_so_far() {
+  local line=''
+  [[ ! -s "$WORK/progress" ]] || IFS= read -r line <"$WORK/progress" || true
+  printf '%s' "${line:+, $line}"
 }
 
 clear_progress() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv and, as root on Debian or Ubuntu, installs missing system packages.
-# Usage: setup.sh [--dev | --optimum]
+# Usage: setup.sh [--dev | --optimum | --storage NAME]
 set -Eeuo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # shellcheck source=lib/log.sh
@@ -87,15 +87,29 @@ pip_install() {
     --requirement "$file" >&2
 }
 
+check_storage() {
+  local name="$1"
+  [[ "$name" =~ ^[a-z0-9]+$ && -f "utils/storages/requirements/$name.txt" ]] ||
+    usage_error "${name:-NAME}" 'no such storage' \
+      "one of $(basename -s .txt utils/storages/requirements/*.txt | paste -s -d' ')"
+}
+
+# Adds a storage's client to the environment, with the versions that are there already.
+install_storage() {
+  "$ROOT/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --requirement "utils/storages/requirements/$1.txt" --requirement requirements.txt >&2
+}
+
 main() {
   local dev=0 python packages=()
+  cd "$ROOT"
   case "${1:-}" in
     '') ;;
     --dev) dev=1 ;;
     --optimum) ;;
-    *) usage_error "$1" 'unknown option' 'setup.sh [--dev | --optimum]' ;;
+    --storage) check_storage "${2:-}" ;;
+    *) usage_error "$1" 'unknown option' 'setup.sh [--dev | --optimum | --storage NAME]' ;;
   esac
-  cd "$ROOT"
   mkdir -p .cache
   python="$(choose_python)"
   if [[ "${1:-}" == --optimum ]]; then
@@ -106,8 +120,10 @@ main() {
   install_system_packages "${packages[@]}"
   local requirements=(requirements.txt requirements-demo.txt)
   # One environment serves both: a later make setup must not undo a make setup-dev.
-  [[ "$dev" == 0 && ! -e .venv/bin/pytest ]] || requirements+=(requirements-dev.txt)
+  [[ "$dev" == 0 && ! -e .venv/bin/pytest ]] ||
+    requirements+=(requirements-dev.txt utils/storages/requirements/*.txt)
   make_environment "$python" "$ROOT/.venv" "${requirements[@]}"
+  [[ "${1:-}" != --storage ]] || install_storage "${2:-}"
 }
 
 main "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests: all parts, or the ones named.
-# Usage: test.sh [lint] [unit] [shell] [server] [architectures] [optimum] [image], or test.sh format
+# Usage: test.sh [PART ...], or test.sh format; all parts if none is named
 set -Eeuo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # shellcheck source=lib/log.sh
@@ -8,7 +8,7 @@ source "$ROOT/lib/log.sh"
 cd "$ROOT"
 export PATH="$ROOT/.venv/bin:$PATH"
 
-readonly PARTS=(lint unit shell server architectures optimum image)
+readonly PARTS=(lint unit shell storages server architectures optimum image)
 
 shell_files() {
   git ls-files --cached --others --exclude-standard '*.sh' '*.bash' '*.bats' server/bin/serve .ci/run
@@ -36,8 +36,9 @@ format() {
 run_part() {
   case "$1" in
     lint) lint ;;
-    unit) pytest -m 'not server and not architectures and not optimum and not image' ;;
+    unit) pytest -m 'not storages and not server and not architectures and not optimum and not image' ;;
     shell) bats tests/shell ;;
+    storages) pytest -m storages ;;
     server) pytest -m server ;;
     architectures) pytest -m architectures ;;
     optimum)

@@ -100,6 +100,8 @@ class Report:
         parity: the exported model against the original.
         accuracy: on labelled texts, if there were any.
         sources: model, tokenizer and labels as the user named them.
+        revisions: what exactly these names stood for, where they are not paths.
+        pickle_scanner: what has looked at weights that came as pickles; "" for safetensors.
         digests: file name to sha256 of every file of the checkpoint that was read.
         versions: package to version at conversion.
     """
@@ -111,6 +113,8 @@ class Report:
     parity: Parity
     accuracy: Accuracy | None
     sources: dict[str, str]
+    revisions: dict[str, str]
+    pickle_scanner: str
     digests: dict[str, str]
     versions: dict[str, str]
 

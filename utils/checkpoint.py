@@ -2,11 +2,11 @@
 
 import inspect
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from utils.errors import UserError, first_line
 from utils.frameworks import torch, transformers
+from utils.sources import Source
 
 # The value that transformers writes when a tokenizer knows no limit is 1e30; no real one is close.
 LARGEST_REAL_LENGTH = 1_000_000
@@ -35,12 +35,12 @@ class Classifier:
     input_names: tuple[str, ...]
 
 
-def load_classifier(model_folder: Path, tokenizer_folder: Path, max_length: int) -> Classifier:
+def load_classifier(model_source: Source, tokenizer_source: Source, max_length: int) -> Classifier:
     """Load model and tokenizer without running any code of theirs.
 
     Args:
-        model_folder: config.json and safetensors weights.
-        tokenizer_folder: tokenizer files.
+        model_source: a folder of config.json and safetensors weights.
+        tokenizer_source: a folder of tokenizer files.
         max_length: tokens at which texts are cut; 0 for the longest that the model takes, at most
             LARGEST_DEFAULT_LENGTH.
 
@@ -48,14 +48,14 @@ def load_classifier(model_folder: Path, tokenizer_folder: Path, max_length: int)
         UserError: not a sequence classifier, no safetensors, no fast tokenizer, a `max_length`
             that the model cannot take.
     """
-    model = _load_model(model_folder)
-    tokenizer = _load_tokenizer(tokenizer_folder)
+    model = _load_model(model_source)
+    tokenizer = _load_tokenizer(tokenizer_source)
     longest = _longest(model, tokenizer)
     if max_length > longest:
         raise UserError(
             "--max-length", f"{max_length} is over the {longest} tokens that the model takes"
         )
-    _check_vocabulary(model, tokenizer, tokenizer_folder)
+    _check_vocabulary(model, tokenizer, tokenizer_source.reference)
     return Classifier(
         model,
         tokenizer,
@@ -65,10 +65,10 @@ def load_classifier(model_folder: Path, tokenizer_folder: Path, max_length: int)
     )
 
 
-def _load_model(folder: Path) -> Any:
+def _load_model(source: Source) -> Any:
     try:
         model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder,
+            source.path,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
@@ -79,32 +79,34 @@ def _load_model(folder: Path) -> Any:
         )
     except Exception as error:
         raise UserError(
-            folder, f"not a sequence classifier that can be loaded: {first_line(error)}"
+            source.reference, f"not a sequence classifier that can be loaded: {first_line(error)}"
         ) from error
     if report["missing_keys"]:
         names = ", ".join(sorted(report["missing_keys"])[:3])
         raise UserError(
-            folder,
+            source.reference,
             f"not a fine-tuned sequence classifier: no weights for {names}",
             "fine-tune it first",
         )
     if report["mismatched_keys"]:
-        raise UserError(folder, f"weights and config.json disagree: {report['mismatched_keys']}")
+        raise UserError(
+            source.reference, f"weights and config.json disagree: {report['mismatched_keys']}"
+        )
     return model.eval()
 
 
-def _load_tokenizer(folder: Path) -> Any:
+def _load_tokenizer(source: Source) -> Any:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
+            source.path, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:
         raise UserError(
-            folder, f"not a tokenizer that can be loaded: {first_line(error)}"
+            source.reference, f"not a tokenizer that can be loaded: {first_line(error)}"
         ) from error
     if not tokenizer.is_fast:
         raise UserError(
-            folder,
+            source.reference,
             f"{type(tokenizer).__name__} has no fast version",
             "serving needs a tokenizer.json of the tokenizers library",
         )
@@ -133,11 +135,11 @@ def _first_position(model: Any) -> int:
     return 0
 
 
-def _check_vocabulary(model: Any, tokenizer: Any, folder: Path) -> None:
+def _check_vocabulary(model: Any, tokenizer: Any, subject: str) -> None:
     rows = _embedding_rows(model)
     if rows and len(tokenizer) > rows:
         raise UserError(
-            folder,
+            subject,
             f"the tokenizer has {len(tokenizer)} tokens, the model knows {rows}",
             "is it this model's tokenizer?",
         )

@@ -31,6 +31,7 @@ from utils.original import Logits, original_logits, reference_answers
 from utils.parity import check_parity, exported_logits, open_session, padding_side
 from utils.samples import Example
 from utils.served import Tokenization
+from utils.sources import Sources
 from utils.tokenizer_export import check_same_ids, encode, export_tokenizer, plain_tokenization
 from utils.windows import merge_windows
 
@@ -44,9 +45,7 @@ class Conversion:
     """What to convert and how.
 
     Attributes:
-        model: folder of the checkpoint.
-        tokenizer: folder of the tokenizer.
-        labels: label file, None for the names in the checkpoint's config.json.
+        sources: model, tokenizer and labels.
         options: what the user asks of the answers.
         samples: texts for the gates.
         labelled: labelled texts, maybe none.
@@ -55,9 +54,7 @@ class Conversion:
         digests: sha256 of the files that are read, by "model/<name>" and the like.
     """
 
-    model: Path
-    tokenizer: Path
-    labels: Path | None
+    sources: Sources
     options: Options
     samples: list[Example]
     labelled: list[Example]
@@ -73,9 +70,8 @@ def convert(conversion: Conversion, folder: Path) -> None:
         UserError: the checkpoint, tokenizer or labels are unfit, or the parity gate is not passed;
             `folder` may then hold some of the files.
     """
-    classifier = load_classifier(
-        conversion.model, conversion.tokenizer, conversion.options.max_length
-    )
+    sources = conversion.sources
+    classifier = load_classifier(sources.model, sources.tokenizer, conversion.options.max_length)
     labels = _labels(conversion, classifier)
     behaviour, thresholds = settle(
         conversion.options,
@@ -122,11 +118,9 @@ def convert(conversion: Conversion, folder: Path) -> None:
             behaviour=behaviour,
             parity=parity,
             accuracy=_accuracy(gate, labels, thresholds, folder),
-            sources={
-                "model": str(conversion.model),
-                "tokenizer": str(conversion.tokenizer),
-                "labels": str(conversion.labels or conversion.model / "config.json"),
-            },
+            sources=sources.references(),
+            revisions=sources.revisions(),
+            pickle_scanner=sources.model.scanner,
             digests=conversion.digests,
             versions={package: version(package) for package in PACKAGES},
         ),
@@ -145,11 +139,12 @@ class _Gate:
 
 def _labels(conversion: Conversion, classifier: Classifier) -> dict[int, str]:
     config = classifier.model.config
-    if conversion.labels is None:
+    source = conversion.sources.labels
+    if source is None:
         named = {str(index): label for index, label in config.id2label.items()}
-        return parse_labels(named, conversion.model / "config.json")
-    labels = read_label_file(conversion.labels)
-    check_class_count(labels, config.num_labels, conversion.labels)
+        return parse_labels(named, conversion.sources.references()["labels"])
+    labels = read_label_file(Path(source.path))
+    check_class_count(labels, config.num_labels, source.reference)
     return labels
 
 

@@ -9,7 +9,9 @@ or nothing.
 import argparse
 import math
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import distributions
@@ -21,17 +23,20 @@ if __package__ in (None, ""):
 from utils.artifacts import DEFAULT_TOLERANCE
 from utils.behaviour import DEFAULT_MAX_WINDOWS, Options, check_options, read_thresholds
 from utils.errors import UserError, run_command
+from utils.fetch import CACHE, add_source_arguments, fetch_sources, names_a_storage, source_words
 from utils.folders import cache_key, cached_folder, make_folder
 from utils.labels import read_label_file
 from utils.samples import read_labelled, read_samples
 from utils.snapshot import (
     MODEL_FILES,
     TOKENIZER_FILES,
-    check_model_folder,
-    check_tokenizer_folder,
     file_digest,
     file_digests,
 )
+from utils.sources import Sources, read_sources
+from utils.storages.cache import Cache
+
+FETCH = Path(__file__).with_name("fetch.py")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -40,18 +45,9 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("-m", "--model", type=Path, required=True, help="folder of the fine-tuned checkpoint")
-    add("-t", "--tokenizer", type=Path, required=True, help="folder of its tokenizer")
+    add_source_arguments(parser, required=False)
+    add("--sources", type=Path, help="sources.json of utils/fetch.py, instead of these")
     add("-s", "--save-dir", "--save_dir", type=Path, required=True, help="folder to write to")
-    add("-l", "--labels", type=Path, help="id2label file (default: names in config.json)")
-    for what in ("model", "tokenizer"):
-        add(
-            f"--where-{what}",
-            f"--where_{what}",
-            choices=("local",),
-            default="local",
-            help=f"storage of the {what}",
-        )
     add("--function", choices=("softmax", "sigmoid", "none"), help="default: the pipeline's rule")
     add("--threshold", metavar="X|FILE", help="of multi-label scores, or JSON of label to X (0.5)")
     add("--top-k", type=_at_least(1), default=0, metavar="N", help="labels in an answer (all)")
@@ -68,7 +64,10 @@ def parse_arguments() -> argparse.Namespace:
     add("--tolerance", type=_tolerance, default=DEFAULT_TOLERANCE, help="difference allowed (1e-4)")
     add("--exporter", choices=("auto", "torchscript", "dynamo", "optimum"), default="auto")
     add("--cache", type=Path, help="keep finished conversions here and use them again")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if (arguments.model is None) == (arguments.sources is None):
+        parser.error("one of --model and --sources is needed")
+    return arguments
 
 
 def _at_least(least: int) -> Callable[[str], int]:
@@ -96,8 +95,7 @@ def main() -> None:
     target: Path = arguments.save_dir
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(target, "exists and is not an empty folder", "choose another or remove it")
-    check_model_folder(arguments.model)
-    check_tokenizer_folder(arguments.tokenizer)
+    sources = find_sources(arguments)
     options = Options(
         function=arguments.function,
         threshold=read_thresholds(arguments.threshold) if arguments.threshold else None,
@@ -112,19 +110,17 @@ def main() -> None:
     check_options(options)
     samples = read_samples(arguments.samples, arguments.pairs)
     labelled = read_labelled(arguments.labelled, arguments.pairs) if arguments.labelled else []
-    if arguments.labels:
-        read_label_file(arguments.labels)
-
     digests = {
         f"{what}/{name}": digest
-        for what, folder, patterns in (
-            ("model", arguments.model, MODEL_FILES),
-            ("tokenizer", arguments.tokenizer, TOKENIZER_FILES),
+        for what, source, patterns in (
+            ("model", sources.model, MODEL_FILES),
+            ("tokenizer", sources.tokenizer, TOKENIZER_FILES),
         )
-        for name, digest in file_digests(folder, patterns).items()
+        for name, digest in file_digests(Path(source.path), patterns).items()
     }
-    if arguments.labels:
-        digests["labels"] = file_digest(arguments.labels)
+    if sources.labels:
+        read_label_file(Path(sources.labels.path))
+        digests["labels"] = file_digest(Path(sources.labels.path))
 
     def make(folder: Path) -> None:
         # Imported here: torch and transformers take seconds, and a reused conversion needs neither.
@@ -132,9 +128,7 @@ def main() -> None:
 
         convert(
             Conversion(
-                model=arguments.model,
-                tokenizer=arguments.tokenizer,
-                labels=arguments.labels,
+                sources=sources,
                 options=options,
                 samples=samples,
                 labelled=labelled,
@@ -149,7 +143,7 @@ def main() -> None:
         # Everything that decides what a conversion writes.
         key = cache_key(
             {
-                "sources": [str(arguments.model), str(arguments.tokenizer), str(arguments.labels)],
+                "sources": [sources.references(), sources.revisions()],
                 "digests": digests,
                 "options": asdict(options),
                 "texts": [asdict(example) for example in (*samples, *labelled)],
@@ -161,6 +155,32 @@ def main() -> None:
         make_folder(target, lambda draft: shutil.copytree(entry, draft, dirs_exist_ok=True))
     else:
         make_folder(target, make)
+
+
+def find_sources(arguments: argparse.Namespace) -> Sources:
+    """What --sources says, or what the references lead to.
+
+    Clients of storages run in a process of their own: libraries are told to ask no hub when they
+    are imported, and a client would have imported them before.
+    """
+    if arguments.sources:
+        return read_sources(arguments.sources)
+    if not names_a_storage(arguments):
+        return fetch_sources(arguments, Cache(CACHE))
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "sources.json"
+        command: list[str | Path] = [
+            sys.executable,
+            FETCH,
+            "--output",
+            output,
+            *source_words(arguments),
+        ]
+        done = subprocess.run(command, check=False, stdout=sys.stderr)
+        if done.returncode:
+            # It has said why.
+            sys.exit(done.returncode)
+        return read_sources(output)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ class UserError(Exception):
         super().__init__(" ".join(line.split()))
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an exception's text, short enough for one line of our own."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 

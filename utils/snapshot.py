@@ -3,15 +3,22 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from utils.errors import UserError
 
 MODEL_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json")
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
 
-# Keys of config.json that make transformers fetch or run code; below 5.3 the second did so even
-# with trust_remote_code=False (CVE-2026-4372).
-CODE_KEYS = ("auto_map", "_attn_implementation", "_attn_implementation_internal")
+# Keys that make transformers fetch or run code, wherever in a configuration they stand; below 5.3
+# the second did so even with trust_remote_code=False (CVE-2026-4372).
+CODE_KEYS = ("auto_map", "_attn_implementation", "custom_pipelines", "trust_remote_code")
+# Only a name with a slash is that of a repository.
+REPOSITORY_KEYS = ("attn_implementation", "experts_implementation")
+# A note that transformers 4.4x left in many checkpoints: true or false, and never read again.
+HARMLESS_KEYS = ("_attn_implementation_autoset",)
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
 def check_model_folder(folder: Path) -> None:
@@ -26,19 +33,13 @@ def check_model_folder(folder: Path) -> None:
     config_file = folder / "config.json"
     if not config_file.is_file():
         raise UserError(folder, "has no config.json", what)
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(config_file, "not JSON") from error
-    if not isinstance(config, dict):
-        raise UserError(config_file, "not a JSON object")
-    for key in CODE_KEYS:
-        if config.get(key) is not None:
-            raise UserError(config_file, f"{key} asks for code outside transformers")
+    _check_no_code(folder)
     if not any(folder.glob("*.safetensors")):
-        raise UserError(
-            folder, "has no safetensors weights", "model.save_pretrained(folder) writes them"
-        )
+        pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+        problem = "has no safetensors weights"
+        if pickles:
+            problem += f", only {pickles[0]}, which can run code when it is read"
+        raise UserError(folder, problem, "model.save_pretrained(folder) writes them")
 
 
 def check_tokenizer_folder(folder: Path) -> None:
@@ -53,6 +54,45 @@ def check_tokenizer_folder(folder: Path) -> None:
     names = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "*.model")
     if not any(path for name in names for path in folder.glob(name)):
         raise UserError(folder, "has no tokenizer files", what)
+    _check_no_code(folder)
+
+
+def _check_no_code(folder: Path) -> None:
+    for path in sorted(folder.glob("*.py")):
+        raise UserError(path, "is code, and nothing here runs it", "remove it from the folder")
+    for name in ("config.json", "tokenizer_config.json"):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+            key = _code_key(config)
+        except (ValueError, RecursionError) as error:
+            raise UserError(path, "not JSON") from error
+        if not isinstance(config, dict):
+            raise UserError(path, "not a JSON object")
+        if key:
+            raise UserError(path, f"{key} asks for code outside transformers")
+
+
+def _code_key(value: Any) -> str | None:
+    """The first key that asks for code, at any depth."""
+    if isinstance(value, list):
+        return next(filter(None, map(_code_key, value)), None)
+    if not isinstance(value, dict):
+        return None
+    for key, item in value.items():
+        if key in HARMLESS_KEYS and isinstance(item, bool):
+            continue
+        named = key.startswith(CODE_KEYS) and item is not None
+        if named and not (key == "trust_remote_code" and item is False):
+            return str(key)
+        if key in REPOSITORY_KEYS and isinstance(item, str) and "/" in item:
+            return str(key)
+        inner = _code_key(item)
+        if inner:
+            return inner
+    return None
 
 
 def file_digest(path: Path) -> str:

@@ -19,6 +19,7 @@ import onnx
 
 from utils.artifacts import GRAPH_FILE, WARMUP_FOLDER, Report, read_report
 from utils.errors import UserError, run_command
+from utils.external_data import check_external_data
 from utils.output import write_result
 
 TRITON_TYPES = {
@@ -72,11 +73,13 @@ def graph_tensors(graph_file: Path) -> tuple[list[Tensor], list[Tensor]]:
         UserError: the file cannot be read as ONNX, or a tensor has a type that is not served.
     """
     try:
-        graph = onnx.load(str(graph_file), load_external_data=False).graph
+        model = onnx.load(str(graph_file), load_external_data=False)
     except FileNotFoundError as error:
         raise UserError(graph_file, "no such file") from error
     except Exception as error:
         raise UserError(graph_file, "not an ONNX file") from error
+    check_external_data(graph_file, model)
+    graph = model.graph
     if not graph.input or not graph.output:
         raise UserError(graph_file, "has no inputs or no outputs")
     inputs = [_tensor(value, graph_file) for value in graph.input]

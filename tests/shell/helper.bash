@@ -42,6 +42,7 @@ enter_workplace() {
   REPO="${2:-"$folder/repo"}"
   [[ -n "${2:-}" ]] || copy_scripts "$REPO"
   cd -- "$folder/here" || return
+  # shellcheck disable=SC2034
   INPUTS=("$INPUTS_FOLDER/model" "$INPUTS_FOLDER/tokenizer" "$INPUTS_FOLDER/id2label.json")
   unset BASE_IMAGE DOCKER_BUILDKIT QUIET DRY_RUN PULL_TIMEOUT_SECONDS
 }
@@ -58,10 +59,15 @@ in_background() {
 
 # build_ahead NAME [ARGUMENT ...]: a build of INPUTS in a workplace of its own, for several tests to
 # look at
-build_ahead() (
+build_ahead() {
+  build_from_ahead "$1" "$INPUTS_FOLDER"/{model,tokenizer,id2label.json} "${@:2}"
+}
+
+# build_from_ahead NAME ARGUMENT ...: the same, not of INPUTS
+build_from_ahead() (
   enter_workplace "$BATS_FILE_TMPDIR/$1"
   status=0
-  make_image "${INPUTS[@]}" "${@:2}" >../stdout 2>../stderr || status=$?
+  make_image "${@:2}" >../stdout 2>../stderr || status=$?
   printf '%s\n' "$status" >../status.part
   mv -- ../status.part ../status
 )
@@ -139,6 +145,38 @@ assert_called() {
     batslib_print_kv_single 10 'expected' "$pattern" 'times' "${times:-some}" 'found' "$found" |
       batslib_decorate 'call of a stub' | fail
   fi
+}
+
+# arguments_of SCRIPT: sets ARGUMENTS to those of Python's one call of SCRIPT
+arguments_of() {
+  local call
+  call="$(grep "^python $1 " "$STUB_FOLDER/calls")"
+  assert_one_line "$call"
+  eval "ARGUMENTS=(${call#"python $1 "})"
+}
+
+# arguments_printed LINE: sets ARGUMENTS to those of the script that LINE of a dry run calls
+arguments_printed() {
+  eval "ARGUMENTS=($1)"
+  ARGUMENTS=("${ARGUMENTS[@]:2}")
+}
+
+# assert_argument OPTION VALUE: once among ARGUMENTS, and the value unchanged
+assert_argument() {
+  local option="$1" wanted="$2" number values=()
+  for number in "${!ARGUMENTS[@]}"; do
+    [[ "${ARGUMENTS[number]}" != "$option" ]] || values+=("${ARGUMENTS[number + 1]}")
+  done
+  assert_equal "${#values[@]}" 1
+  assert_equal "${values[0]}" "$wanted"
+}
+
+# refute_argument OPTION: not among ARGUMENTS
+refute_argument() {
+  local argument
+  for argument in "${ARGUMENTS[@]}"; do
+    assert_not_equal "$argument" "$1"
+  done
 }
 
 assert_not_called() {

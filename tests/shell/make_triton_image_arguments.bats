@@ -63,7 +63,7 @@ take_values() {
   shift
   for value in "$@"; do
     accept --no-image "$option" "$value" "${INPUTS[@]}"
-    eval "set -- ${lines[0]}"
+    eval "set -- ${lines[1]}"
     assert_equal "${*: -2}" "$option $value"
   done
 }
@@ -130,13 +130,14 @@ characters() {
   refuse --max-len --max-len 77 "${INPUTS[@]}"
 }
 
-@test "a hyphen alone is refused" {
-  refuse - - "${INPUTS[@]}"
+@test "a hyphen alone is an argument" {
+  refuse - "${INPUTS[@]}" name tag 4 -
+  assert_equal "$stderr" 'error: -: one argument too many (see --help)'
 }
 
 @test "options of the conversion that a build sets itself are refused" {
   local option
-  for option in --cache --labels --model --save-dir --tokenizer --where-model; do
+  for option in --cache --labels --model --save-dir --sources --tokenizer; do
     refuse "$option" "$option" folder "${INPUTS[@]}"
   done
 }
@@ -151,7 +152,7 @@ characters() {
 
 @test "each option that takes a value is refused without one" {
   local option
-  for option in --output --image --engine $(table_options); do
+  for option in --output --image --engine --where-{model,tokenizer,labels} $(table_options); do
     refuse "$option" "${INPUTS[@]}" "$option"
     assert_equal "$stderr" "error: $option: needs a value (see --help)"
   done
@@ -159,7 +160,7 @@ characters() {
 
 @test "an empty value is refused for each option that takes one" {
   local option
-  for option in --output --image --engine $(table_options); do
+  for option in --output --image --engine --where-{model,tokenizer,labels} $(table_options); do
     refuse "$option" "$option" '' "${INPUTS[@]}"
     assert_equal "$stderr" "error: $option: needs a value (see --help)"
   done

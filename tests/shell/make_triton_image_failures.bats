@@ -11,6 +11,7 @@ setup_file() {
 }
 
 builds() {
+  STUB_FAIL='fetch.py' build_ahead fetch
   STUB_FAIL='convert_to_onnx.py' build_ahead conversion
   STUB_FAIL='show_accuracy.py' build_ahead accuracy --labelled "$INPUTS_FOLDER/id2label.json"
   STUB_FAIL='template_variables.py' build_ahead graph
@@ -49,6 +50,10 @@ assert_failed() {
   assert_equal "$(grep '^error: ' "$BATS_FILE_TMPDIR/$1/stderr")" "$line"
   assert_no_image triton_ensemble_model:latest
   assert_tidy
+}
+
+@test "a failed fetch ends the build" {
+  assert_failed fetch 'fetch.py: failed as told (a hint)'
 }
 
 @test "a failed conversion ends the build" {
@@ -137,13 +142,13 @@ assert_failed() {
 
 @test "the steps that were done stay on the screen" {
   use_build lint
-  assert_regex "$stderr" '^\[1/12\] [^]]*'$'\n''\[2/12\] [^]]*'$'\n''\[3/12\] [^]]*'$'\n''\[4/12\] [^]]*'$'\n''error: '
+  assert_regex "$stderr" '^\[1/13\] [^]]*'$'\n''\[2/13\] [^]]*'$'\n''\[3/13\] [^]]*'$'\n''\[4/13\] [^]]*'$'\n''\[5/13\] [^]]*'$'\n''error: '
 }
 
 @test "a step that fails without a word gets an error line with its name" {
   use_build silent
   assert_failure 1
-  assert_regex "$stderr" '^error: .*export to ONNX[^:]*: .+'
+  assert_regex "$(grep '^error: ' <<<"$stderr")" '^error: .*export to ONNX[^:]*: .+'
 }
 
 @test "--quiet leaves the error line alone" {

@@ -3,7 +3,7 @@
 
 load helper
 
-readonly STEPS=12
+readonly STEPS=13
 
 # The table of accuracy, as the stub of show_accuracy.py makes it
 readonly TABLE=$'┃ 2 labelled texts ┃\n│ stub accuracy    │'
@@ -111,47 +111,24 @@ build() {
   assert_called 'docker build .*--label stub\.label=one --label stub\.words=two\\ words .*'
 }
 
-@test "the inputs reach the conversion" {
-  use_build plain
-  assert_called "python convert_to_onnx.py --model $INPUTS_FOLDER/model --tokenizer $INPUTS_FOLDER/tokenizer --labels $INPUTS_FOLDER/id2label.json .*"
-}
-
-# conversion_arguments: sets ARGUMENTS to those of the one conversion
-conversion_arguments() {
-  local call
-  call="$(grep '^python convert_to_onnx.py ' "$STUB_FOLDER/calls")"
-  assert_one_line "$call"
-  eval "ARGUMENTS=(${call#python convert_to_onnx.py })"
-}
-
-# assert_passed OPTION VALUE: once, and the value unchanged
+# assert_passed OPTION VALUE: to the conversion, once, and the value unchanged
 assert_passed() {
-  local option="$1" wanted="$2" argument number values=()
   use_build options
-  conversion_arguments
-  for number in "${!ARGUMENTS[@]}"; do
-    argument="${ARGUMENTS[number]}"
-    [[ "$argument" != "$option" ]] || values+=("${ARGUMENTS[number + 1]}")
-  done
-  assert_equal "${#values[@]}" 1
-  assert_equal "${values[0]}" "$wanted"
+  arguments_of convert_to_onnx.py
+  assert_argument "$@"
 }
 
-@test "without options the conversion gets the inputs, a folder and the cache" {
-  local folder
+@test "without options the conversion gets the sources, a folder and the cache" {
+  local work
   use_build plain
-  conversion_arguments
-  folder="${ARGUMENTS[7]}"
-  assert_regex "$folder" "^$REPO/build/ensemble_model\.[A-Za-z0-9]{6}/model\$"
+  arguments_of convert_to_onnx.py
+  work="${ARGUMENTS[1]%/*}"
+  assert_regex "$work" "^$REPO/build/ensemble_model\.[A-Za-z0-9]{6}\$"
   assert_equal "$(printf '%s\n' "${ARGUMENTS[@]}")" "\
---model
-$INPUTS_FOLDER/model
---tokenizer
-$INPUTS_FOLDER/tokenizer
---labels
-$INPUTS_FOLDER/id2label.json
+--sources
+$work/sources.json
 --save-dir
-$folder
+$work/model
 --cache
 $REPO/.cache/conversions"
 }
@@ -230,14 +207,14 @@ $REPO/.cache/conversions"
 
 @test "--pairs reaches the conversion and takes no value" {
   use_build 'a quiet build'
-  conversion_arguments
-  assert_equal "${#ARGUMENTS[@]}" 13
+  arguments_of convert_to_onnx.py
+  assert_equal "${#ARGUMENTS[@]}" 9
   assert_called 'python convert_to_onnx.py .* --pairs --labelled .*'
 }
 
 @test "of an option that is given twice the conversion gets the last value" {
   build --dry-run --no-image --top-k 1 --top-k 2
-  assert_line --index 0 --regexp ' --top-k 2$'
+  assert_line --index 1 --regexp ' --top-k 2$'
   refute_output --partial ' --top-k 1'
 }
 
@@ -284,12 +261,12 @@ $REPO/.cache/conversions"
 
 @test "with --output there is one step more" {
   use_build repository
-  assert_regex "${stderr_lines[6]}" '^\[7/7\] keep the repository '
+  assert_regex "${stderr_lines[7]}" '^\[8/8\] keep the repository '
 }
 
 @test "with --labelled there is one step more" {
   use_build labelled
-  assert_regex "$stderr" '\[7/7\] serve it, compare answers [0-9]+\.[0-9] s'
+  assert_regex "$stderr" '\[8/8\] serve it, compare answers [0-9]+\.[0-9] s'
 }
 
 @test "with --labelled and --output there are two steps more" {
@@ -297,18 +274,19 @@ $REPO/.cache/conversions"
   assert_regex "$stderr" "\[$((STEPS + 2))/$((STEPS + 2))\] tag [0-9]+\.[0-9] s"
 }
 
-@test "the accuracy on labelled texts stands behind the second step" {
+@test "the accuracy on labelled texts stands behind the conversion" {
   use_build labelled
   assert_success
   assert_equal "$(sed -E 's/ [0-9]+\.[0-9] s$/ N s/' <<<"$stderr")" "\
-[1/7] export to ONNX, compare with the original N s
-[2/7] accuracy on the labelled texts N s
+[1/8] fetch model, tokenizer, labels N s
+[2/8] export to ONNX, compare with the original N s
+[3/8] accuracy on the labelled texts N s
 $TABLE
-[3/7] read the graph N s
-[4/7] render the model repository N s
-[5/7] add the model N s
-[6/7] lint the repository N s
-[7/7] serve it, compare answers N s
+[4/8] read the graph N s
+[5/8] render the model repository N s
+[6/8] add the model N s
+[7/8] lint the repository N s
+[8/8] serve it, compare answers N s
 verified in N s"
 }
 
@@ -354,9 +332,9 @@ verified in N s"
   local command
   enter_workplace "$BATS_TEST_TMPDIR"
   printf -v command '%q ' "$REPO/make_triton_image.sh" --no-image "${INPUTS[@]}"
-  STUB_FAIL='convert_to_onnx.py' TERM=xterm run script -qec "$command" /dev/null 3>&-
+  STUB_FAIL='fetch.py' TERM=xterm run script -qec "$command" /dev/null 3>&-
   assert_failure 1
-  assert_regex "$output" $'\r\e\\[K\\[1/6\\] '
+  assert_regex "$output" $'\r\e\\[K\\[1/7\\] '
 }
 
 @test "what the steps print does not reach the caller" {
@@ -417,27 +395,26 @@ verified in N s"
   local OPTIONS built
   set_options
   use_build options
-  conversion_arguments
+  arguments_of convert_to_onnx.py
   built="${ARGUMENTS[*]@Q}"
   enter_workplace "$BATS_TEST_TMPDIR" "$REPO"
   run --separate-stderr make_image --dry-run "${INPUTS[@]}" "${OPTIONS[@]}" cls_model
   assert_success
-  eval "ARGUMENTS=(${lines[0]})"
-  assert_equal "${ARGUMENTS[*]:0:2}" "$STUBS/stub_python $REPO/utils/convert_to_onnx.py"
-  ARGUMENTS=("${ARGUMENTS[@]:2}")
-  assert_equal "${ARGUMENTS[*]@Q}" "$(sed -E 's/cls_model\.[A-Za-z0-9]{6}/cls_model.XXXXXX/' <<<"$built")"
+  assert_line --index 1 --partial "$STUBS/stub_python $REPO/utils/convert_to_onnx.py "
+  arguments_printed "${lines[1]}"
+  assert_equal "${ARGUMENTS[*]@Q}" "$(sed -E 's/cls_model\.[A-Za-z0-9]{6}/cls_model.XXXXXX/g' <<<"$built")"
 }
 
 @test "a dry run prints --pairs" {
   build --dry-run --no-image --pairs
-  assert_line --index 0 --regexp ' --pairs$'
+  assert_line --index 1 --regexp ' --pairs$'
 }
 
 @test "a dry run with --labelled prints how the accuracy is shown, and no accuracy" {
   build --dry-run --no-image --labelled "$LABELLED"
   assert_success
-  assert_equal "${#lines[@]}" 7
-  assert_line --index 1 "$PYTHON $REPO/utils/show_accuracy.py --output $REPO/build/ensemble_model.XXXXXX/accuracy $REPO/build/ensemble_model.XXXXXX/model"
+  assert_equal "${#lines[@]}" 8
+  assert_line --index 2 "$PYTHON $REPO/utils/show_accuracy.py --output $REPO/build/ensemble_model.XXXXXX/accuracy $REPO/build/ensemble_model.XXXXXX/model"
   assert_equal "$stderr" ''
 }
 
@@ -470,7 +447,7 @@ verified in N s"
 
 @test "a dry run with --no-image has no command of an engine" {
   build --dry-run --no-image
-  assert_equal "${#lines[@]}" 6
+  assert_equal "${#lines[@]}" 7
   refute_output --regexp '(docker|podman|buildah)'
 }
 
@@ -491,9 +468,9 @@ verified in N s"
   assert_tidy
 }
 
-@test "--no-image has six steps" {
+@test "--no-image has seven steps" {
   use_build no_image
-  assert_regex "${stderr_lines[5]}" '^\[6/6\] '
+  assert_regex "${stderr_lines[6]}" '^\[7/7\] '
 }
 
 @test "--no-image with --output prints the folder" {
@@ -600,7 +577,7 @@ verified in N s"
 
 @test "--keep keeps a log with the output of all steps" {
   use_build options
-  assert_file_contains "${stderr##*kept: }/build.log" '^== \[14/14\] tag$'
+  assert_file_contains "${stderr##*kept: }/build.log" '^== \[15/15\] tag$'
   assert_file_contains "${stderr##*kept: }/build.log" '^Successfully built$'
 }
 

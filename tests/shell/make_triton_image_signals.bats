@@ -65,6 +65,12 @@ assert_clean_after_kill() {
   wait_until $((6 - (now - ${killed/[.,]/}) / 1000000)) is_clean
 }
 
+@test "SIGINT while something is fetched ends the fetch and the build" {
+  STUB_HANG='fetch.py' start_build
+  end_build INT
+  assert_interrupted 130
+}
+
 @test "SIGINT in the conversion ends it and the build" {
   STUB_HANG='convert_to_onnx.py' start_build
   end_build INT

@@ -8,9 +8,11 @@ import pytest
 from tests.in_process import call
 from utils import convert_to_onnx
 from utils.errors import UserError
+from utils.sources import local_source
 
 if TYPE_CHECKING:
     from tests.checkpoints import Checkpoint
+    from utils.checkpoint import Classifier
 
 # Fewer than the built-in ones, for speed.
 SAMPLES = Path(__file__).with_name("samples.txt")
@@ -33,6 +35,13 @@ def convert(checkpoint: "Checkpoint", target: Path, *options: str | Path) -> Pat
     """Convert to `target`; later options replace earlier ones."""
     call(convert_to_onnx.main, *arguments(checkpoint, target, *options))
     return target
+
+
+def loaded(checkpoint: "Checkpoint") -> "Classifier":
+    """The checkpoint as a conversion loads it."""
+    from utils.checkpoint import load_classifier
+
+    return load_classifier(local_source(checkpoint.model), local_source(checkpoint.tokenizer), 0)
 
 
 def refusal(checkpoint: "Checkpoint", target: Path, *options: str | Path) -> str:

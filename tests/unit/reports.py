@@ -28,6 +28,8 @@ REPORT = Report(
     ),
     accuracy=None,
     sources={"model": "/models/отзывы", "tokenizer": "tok", "labels": "id2label.json"},
+    revisions={"model": "0123abcd"},
+    pickle_scanner="",
     digests={"model/config.json": "ab" * 32},
     versions={"torch": "2.13.0+cpu"},
 )

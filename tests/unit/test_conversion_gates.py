@@ -18,12 +18,12 @@ from transformers import AutoModelForSequenceClassification
 
 from tests.checkpoints import Checkpoint, make_distilbert
 from tests.unit.commands import ROOT, error_line
-from tests.unit.converting import arguments, convert, refusal
+from tests.unit.converting import arguments, convert, loaded, refusal
 from tests.unit.reports import make_behaviour
 from tests.unit.tokenizer_kinds import served_tokenization, word_level
 from utils import conversion, onnx_export, parity, windows
 from utils.artifacts import Behaviour, read_reference, read_report
-from utils.checkpoint import Classifier, load_classifier
+from utils.checkpoint import Classifier
 from utils.errors import UserError
 from utils.onnx_export import EXPORTERS, export_dynamo, export_torchscript
 from utils.parity import exported_logits
@@ -246,7 +246,7 @@ def test_an_exporter_that_fails_in_training_mode_leaves_the_model_in_evaluation_
         raise RuntimeError("cannot trace this")
 
     monkeypatch.setitem(EXPORTERS, "torchscript", fail_in_training_mode)
-    classifier = load_classifier(bert.model, bert.tokenizer, 0)
+    classifier = loaded(bert)
     with pytest.raises(UserError):
         onnx_export.export_onnx(classifier, make_behaviour(), tmp_path, "torchscript")
     assert not classifier.model.training
@@ -263,7 +263,7 @@ def test_what_an_exporter_prints_from_c_code_does_not_reach_stdout(
         raise RuntimeError("cannot trace this")
 
     monkeypatch.setitem(EXPORTERS, "torchscript", talk)
-    classifier = load_classifier(bert.model, bert.tokenizer, 0)
+    classifier = loaded(bert)
     capfd.readouterr()
     with pytest.raises(UserError):
         onnx_export.export_onnx(classifier, make_behaviour(), tmp_path, "torchscript")
@@ -371,7 +371,7 @@ def with_token(token: str, folder: Path) -> Tokenization:
 def test_a_tokenizer_that_gives_other_ids_is_refused_naming_the_text(
     bert: Checkpoint, tmp_path: Path
 ) -> None:
-    classifier = load_classifier(bert.model, bert.tokenizer, 0)
+    classifier = loaded(bert)
     behaviour = make_behaviour(max_length=64)
     examples = [Example("fox"), Example("dog")]
     exported = export_tokenizer(classifier, behaviour, tmp_path)
@@ -395,7 +395,7 @@ def test_a_tokenizer_that_gives_other_ids_is_refused_naming_the_text(
 def test_a_tokenizer_that_cuts_otherwise_is_refused_naming_the_text(
     changes: dict[str, Any], exported: dict[str, Any], bert: Checkpoint, tmp_path: Path
 ) -> None:
-    classifier = load_classifier(bert.model, bert.tokenizer, 0)
+    classifier = loaded(bert)
     behaviour = make_behaviour(**{"max_length": 8, **changes})
     examples = [Example("fox"), Example("fox fox " + "dog " * 25)]
     right = export_tokenizer(classifier, behaviour, tmp_path)
@@ -428,7 +428,7 @@ def test_a_tokenizer_that_gives_other_type_ids_is_refused() -> None:
 def test_a_text_that_is_wrongly_marked_is_refused(
     bert: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classifier = load_classifier(bert.model, bert.tokenizer, 0)
+    classifier = loaded(bert)
     behaviour = make_behaviour(max_length=8)
     tokenization = export_tokenizer(classifier, behaviour, tmp_path)
     rows = tokenization.encode(["fox"]).rows

@@ -21,10 +21,10 @@ from tests.checkpoints import (
     make_qwen2,
 )
 from tests.unit.commands import error_line, run_utility, usage_error
-from tests.unit.converting import convert, refusal
+from tests.unit.converting import convert, loaded, refusal
 from tests.unit.reports import make_behaviour
 from utils.artifacts import Reference, read_reference, read_report
-from utils.checkpoint import Classifier, load_classifier
+from utils.checkpoint import Classifier
 from utils.original import original_logits
 from utils.parity import padding_side
 from utils.samples import Example
@@ -224,7 +224,7 @@ def test_the_originals_answer_to_windows_is_that_of_each_merged(
     bert: Checkpoint, target: Path
 ) -> None:
     folder = convert(bert, target, *WINDOWS, "--stride", "0", "--merge", "mean")
-    classifier = load_classifier(bert.model, bert.tokenizer, 0)
+    classifier = loaded(bert)
     longest = reference(folder).answers[-1]
     cls, *tokens, sep = classifier.tokenizer(longest.text)["input_ids"]
     rows = [[cls, *tokens[start : start + 10], sep] for start in range(0, len(tokens), 10)]
@@ -323,7 +323,7 @@ def test_labelled_texts_are_measured_before_and_after(
     bert: Checkpoint, labelled: Callable[..., Path], target: Path
 ) -> None:
     texts = ["fox", "помогите мне", "👍", "the dog"]
-    classifier = load_classifier(bert.model, bert.tokenizer, 0)
+    classifier = loaded(bert)
     logits = original_logits(
         classifier, make_behaviour(max_length=64), [Example(text) for text in texts]
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,55 @@ def test_weights_in_several_files_are_accepted(tmp_path: Path) -> None:
         ("_attn_implementation", "someone/kernel"),
         ("_attn_implementation_internal", "someone/kernel"),
         ("_attn_implementation_internal", False),
+        ("_attn_implementation_future", "someone/kernel"),
+        ("_attn_implementation_autoset", "someone/kernel"),
+        ("attn_implementation", "someone/kernel"),
+        ("experts_implementation", "someone/kernel"),
+        ("trust_remote_code", True),
+        ("custom_pipelines", {"text-classification": {"impl": "evil.Pipeline"}}),
     ],
 )
+@pytest.mark.parametrize(
+    "place", [lambda item: item, lambda item: {"text_config": item}, lambda item: {"a": [[item]]}]
+)
 def test_a_config_that_asks_for_code_is_refused_naming_the_key(
-    key: str, value: Any, tmp_path: Path
+    place: Callable[[Any], Any], key: str, value: Any, tmp_path: Path
 ) -> None:
-    folder = model_folder(tmp_path, {"model_type": "bert", key: value})
+    folder = model_folder(tmp_path, {"model_type": "bert", **place({key: value})})
     with pytest.raises(UserError, match=rf"config\.json: {key} asks for code"):
         check_model_folder(folder)
 
 
-def test_null_for_a_key_that_could_ask_for_code_is_harmless(tmp_path: Path) -> None:
-    check_model_folder(model_folder(tmp_path, {"auto_map": None}))
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("auto_map", None),
+        ("trust_remote_code", False),
+        ("attn_implementation", "sdpa"),
+        ("_attn_implementation_autoset", True),
+        ("_name_or_path", "someone/model"),
+    ],
+)
+def test_a_value_that_asks_for_no_code_is_harmless(key: str, value: Any, tmp_path: Path) -> None:
+    check_model_folder(model_folder(tmp_path, {key: value}))
+
+
+def test_a_tokenizer_that_asks_for_code_is_refused(tmp_path: Path) -> None:
+    config = {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"tokenizer_config\.json: auto_map asks for code"):
+        check_tokenizer_folder(tmp_path)
+
+
+@pytest.mark.parametrize("check", [check_model_folder, check_tokenizer_folder])
+def test_a_folder_with_code_is_refused_naming_it(
+    check: Callable[[Path], None], tmp_path: Path
+) -> None:
+    folder = model_folder(tmp_path)
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "modeling_evil.py").write_text("raise SystemExit")
+    with pytest.raises(UserError, match=r"modeling_evil\.py: is code"):
+        check(folder)
 
 
 def test_an_absent_model_folder_is_refused(tmp_path: Path) -> None:
@@ -73,7 +111,7 @@ def test_a_model_folder_without_config_is_refused(tmp_path: Path) -> None:
 def test_a_model_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
     folder = model_folder(tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(UserError, match="has no safetensors weights"):
+    with pytest.raises(UserError, match=r"has no safetensors weights, only pytorch_model\.bin"):
         check_model_folder(folder)
 
 
@@ -95,7 +133,7 @@ def test_a_config_that_is_not_an_object_is_refused(config: Any, tmp_path: Path) 
     "name", ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model"]
 )
 def test_any_tokenizer_file_makes_a_tokenizer_folder(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).touch()
+    (tmp_path / name).write_text("{}")
     check_tokenizer_folder(tmp_path)
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Stands in for the Python of the virtual environment: makes the files that the scripts of utils/
-# would make. STUB_OMIT names one that the conversion leaves out, STUB_ADD those that it makes too,
-# STUB_UNSET a variable of the template that stays unset.
+# would make. A reference with the word unfetchable cannot be fetched; STUB_PROGRESS is what the fetch
+# tells of its progress. STUB_OMIT names a file that the conversion leaves out, STUB_ADD those that it
+# makes too, STUB_UNSET a variable of the template that stays unset.
 set -euo pipefail
 # shellcheck source=tests/shell/stubs/stub.bash
 source "${BASH_SOURCE[0]%/*}/stub.bash"
@@ -9,8 +10,44 @@ shopt -s extglob
 readonly SCRIPT="${1##*/}"
 shift
 
+# The three references, one a line, are what is fetched.
+fetch() {
+  local option references=()
+  for option in --model --tokenizer --labels; do
+    value_after "$option" "$@"
+    [[ -n "$VALUE" ]] || exit 2
+    [[ "$VALUE" != *unfetchable* ]] || {
+      printf 'asking\nerror: %s: not there (a hint)\n' "$VALUE" >&2
+      exit 1
+    }
+    references+=("$VALUE")
+  done
+  # Only the other two may be the model's own.
+  [[ "${references[0]}" != - ]] || {
+    printf 'error: -: no such folder (a folder with a fine-tuned sequence classifier)\n' >&2
+    exit 1
+  }
+  if [[ -n "${STUB_PROGRESS:-}" ]]; then
+    value_after --progress "$@"
+    printf '%s\n' "$STUB_PROGRESS" >"$VALUE"
+    sleep 0.5
+  fi
+  value_after --output "$@"
+  printf 'stub source: %s\n' "${references[@]}" >"$VALUE"
+}
+
+# need_sources [ARGUMENT ...]: all that the conversion knows of what it converts
+need_sources() {
+  value_after --sources "$@"
+  grep -q -s '^stub source: ' "$VALUE" || {
+    printf 'error: %s: absent or damaged (run utils/fetch.py again)\n' "$VALUE" >&2
+    exit 1
+  }
+}
+
 convert() {
   local folder file
+  need_sources "$@"
   value_after --save-dir "$@"
   folder="$VALUE"
   mkdir -p -- "$folder/warmup"
@@ -59,6 +96,7 @@ key="$SCRIPT"
 [[ "$SCRIPT" != verify_answers.py ]] || wait_for_server "$@"
 record "$key" python "$SCRIPT" "$@"
 case "$SCRIPT" in
+  fetch.py) fetch "$@" ;;
   convert_to_onnx.py) convert "$@" ;;
   show_accuracy.py)
     need_report "${!#}" accuracy

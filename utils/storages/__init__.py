@@ -1,0 +1,1 @@
+"""Places that models live in: see docs/storages.md."""
