@@ -12,7 +12,7 @@ from utils.folders import ROOT
 FETCH = f"""
 import sys, threading
 from pathlib import Path
-from utils.storages.clearml import ClearMLStorage
+from utils.storages.clearml.storage import ClearMLStorage
 storage = ClearMLStorage("{MODEL}")
 revision = storage.resolve()
 for file in storage.files(revision):

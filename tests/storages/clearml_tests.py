@@ -14,7 +14,7 @@ from tests.storages.clearml_handlers import Api, Files
 from tests.storages.clearml_server import ACCESS_KEY, Answers, Server
 from tests.storages.contract import CONTENT, SECRET
 from utils.errors import UserError
-from utils.storages.clearml import ClearMLStorage
+from utils.storages.clearml.storage import ClearMLStorage
 from utils.storages.contract import RemoteFile
 
 MODEL = "0f5f8c1f6ea54e3ea4a6b2c2c0a5d9c1"

@@ -14,9 +14,9 @@ from tests.storages.contract import CONTENT, SECRET
 from tests.storages.hub_server import HubHandler
 from tests.storages.hub_state import Hub, Repository
 from utils.errors import UserError
-from utils.storages import hub_transfer
 from utils.storages.contract import RemoteFile
-from utils.storages.hub import HubStorage
+from utils.storages.hub import transfer as hub_transfer
+from utils.storages.hub.storage import HubStorage
 
 NAME = "someone/model"
 WEIGHTS = "model.safetensors"

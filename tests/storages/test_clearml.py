@@ -13,7 +13,7 @@ from tests.storages.contract import secrets as secrets
 from tests.storages.packing import tar_gz
 from utils.errors import UserError
 from utils.storages.cache import Cache
-from utils.storages.clearml import ClearMLStorage
+from utils.storages.clearml.storage import ClearMLStorage
 from utils.storages.contract import RemoteFile, StorageError
 from utils.storages.obtain import obtain
 from utils.storages.reference import Reference

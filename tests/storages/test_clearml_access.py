@@ -10,7 +10,7 @@ from tests.storages.clearml_process import ProcessTests
 from tests.storages.clearml_server import ACCESS_KEY, Answers, Server
 from tests.storages.clearml_tests import MODEL, PACKAGE, ClearMLTests
 from tests.storages.contract import SECRET
-from utils.storages.clearml import ClearMLStorage
+from utils.storages.clearml.storage import ClearMLStorage
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

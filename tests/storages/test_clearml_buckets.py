@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 OBTAIN = f"""
 import sys
 from pathlib import Path
-from utils.storages.clearml import ClearMLStorage
+from utils.storages.clearml.storage import ClearMLStorage
 storage = ClearMLStorage("{MODEL}")
 revision = storage.resolve()
 print(revision)

@@ -8,7 +8,7 @@ import pytest
 from tests.storages.clearml_tests import MODEL, ClearMLTests
 from tests.storages.contract import CONTENT, MODEL_FILES
 from utils.storages.cache import Cache
-from utils.storages.clearml import ClearMLStorage
+from utils.storages.clearml.storage import ClearMLStorage
 from utils.storages.contract import RemoteFile
 from utils.storages.obtain import obtain
 from utils.storages.reference import Reference

@@ -7,7 +7,7 @@ import pytest
 from tests.storages.clearml_server import Answers, Server
 from tests.storages.clearml_tests import MODEL, PACKAGE, ClearMLTests, package
 from tests.storages.contract import CONTENT, SECRET
-from utils.storages.clearml import ClearMLStorage
+from utils.storages.clearml.storage import ClearMLStorage
 from utils.storages.contract import RemoteFile, StorageError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

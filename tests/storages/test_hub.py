@@ -14,7 +14,7 @@ from tests.storages.hub_tests import NAME, WEIGHTS, HubTests
 from utils.errors import UserError
 from utils.storages.cache import Cache
 from utils.storages.contract import RemoteFile
-from utils.storages.hub import HubStorage
+from utils.storages.hub.storage import HubStorage
 
 
 class TestHub(HubTests, StorageContract):

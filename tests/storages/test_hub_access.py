@@ -14,7 +14,7 @@ from tests.storages.hub_state import Fault, Hub, Repository
 from tests.storages.hub_tests import NAME, WEIGHTS, HubTests
 from utils.errors import UserError
 from utils.folders import ROOT
-from utils.storages.hub import HubStorage
+from utils.storages.hub.storage import HubStorage
 
 
 class TestAccess(HubTests):

@@ -7,7 +7,7 @@ from tests.storages.contract import secrets as secrets
 from tests.storages.hub_state import Fault, Hub, Repository
 from tests.storages.hub_tests import NAME, SIZE, WEIGHTS, HubTests
 from utils.storages.contract import RemoteFile
-from utils.storages.hub import HubStorage
+from utils.storages.hub.storage import HubStorage
 
 
 class TestTransfers(HubTests):

@@ -11,8 +11,10 @@ from safetensors.torch import load_file
 
 from tests.checkpoints import Checkpoint, make_distilbert
 from tests.in_process import call
-from utils import fetch
+from utils import convert_to_onnx, fetch
+from utils.artifacts import read_report
 from utils.errors import UserError
+from utils.image_labels import image_labels
 from utils.pickles import convert_pickles
 from utils.sources import Source, read_sources
 
@@ -107,3 +109,17 @@ def test_weights_that_share_memory_and_come_in_parts_are_all_there(tmp_path: Pat
         "b": [2, 3, 4, 5],
         "c": [0, 2, 4, 6, 8, 10],
     }
+
+
+def test_the_report_says_that_weights_came_as_pickles(pickled: Checkpoint, tmp_path: Path) -> None:
+    fetched(pickled, tmp_path, "--allow-pickle")
+    artifacts = tmp_path / "artifacts"
+    call(
+        convert_to_onnx.main,
+        *("--sources", tmp_path / "sources.json", "--save-dir", artifacts),
+    )
+    report = read_report(artifacts)
+    assert report.pickle_scanner.startswith("picklescan ")
+    assert report.sources["model"] == str(pickled.model)
+    labels = image_labels(report, "cls_model", "1")
+    assert labels["triton-image.pickle.scanner"] == report.pickle_scanner

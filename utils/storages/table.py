@@ -33,9 +33,14 @@ class Row:
 
 
 STORAGES: dict[str, Row] = {
-    "hf": Row("utils.storages.hub:HubStorage", ("huggingface_hub",), "", "hf://user/name@revision"),
+    "hf": Row(
+        "utils.storages.hub.storage:HubStorage", ("huggingface_hub",), "", "hf://user/name@revision"
+    ),
     "clearml": Row(
-        "utils.storages.clearml:ClearMLStorage", ("clearml",), "clearml", "clearml://<model id>"
+        "utils.storages.clearml.storage:ClearMLStorage",
+        ("clearml",),
+        "clearml",
+        "clearml://<model id>",
     ),
     "mlflow": Row(
         "utils.storages.mlflow:MLflowStorage",

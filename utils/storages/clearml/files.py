@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from clearml.storage import StorageManager
 
-from utils.storages.clearml_errors import SCHEME, answered
-from utils.storages.clearml_session import Entry
+from utils.storages.clearml.errors import SCHEME, answered
+from utils.storages.clearml.session import Entry
 from utils.storages.contract import StorageError
 from utils.storages.refusals import server_of
 

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from clearml.storage import StorageManager
 
-from utils.storages.clearml_errors import SCHEME, answered
-from utils.storages.clearml_files import SdkFiles
-from utils.storages.clearml_http import HttpFile
-from utils.storages.clearml_session import Entry, Model, ask_model, connect
+from utils.storages.clearml.errors import SCHEME, answered
+from utils.storages.clearml.files import SdkFiles
+from utils.storages.clearml.http import HttpFile
+from utils.storages.clearml.session import Entry, Model, ask_model, connect
 from utils.storages.contract import RemoteFile, StorageError
 from utils.storages.reference import ARCHIVES
 

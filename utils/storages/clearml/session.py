@@ -13,7 +13,7 @@ from clearml.backend_api.services import models
 from clearml.backend_api.session.defs import ENV_OFFLINE_MODE
 from clearml.backend_api.utils import get_http_session_with_retry
 
-from utils.storages.clearml_errors import SCHEME, answered
+from utils.storages.clearml.errors import SCHEME, answered
 from utils.storages.contract import StorageError
 from utils.storages.refusals import without_secrets
 

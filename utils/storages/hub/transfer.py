@@ -19,7 +19,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined] # documented, 
 from utils.errors import first_line
 from utils.snapshot import file_digest
 from utils.storages.contract import StorageError
-from utils.storages.hub_errors import SCHEME, Asked, one_line
+from utils.storages.hub.errors import SCHEME, Asked, one_line
 
 # Seconds between tries of a transfer that broke; after the last comes giving up. A try that brought
 # bytes begins the list anew.

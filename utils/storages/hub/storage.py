@@ -12,8 +12,8 @@ from huggingface_hub import HfApi, ModelInfo, constants, parse_hf_uri
 from huggingface_hub.errors import HfUriError
 
 from utils.storages.contract import RemoteFile, StorageError
-from utils.storages.hub_errors import SCHEME, Asked, one_line
-from utils.storages.hub_transfer import transfer
+from utils.storages.hub.errors import SCHEME, Asked, one_line
+from utils.storages.hub.transfer import transfer
 
 
 class HubStorage:

@@ -8,8 +8,8 @@ import urllib3
 from clearml.backend_api import Session
 from clearml.storage.helper import _HttpDriver
 
-from utils.storages.clearml_errors import SCHEME, answered
-from utils.storages.clearml_session import TIMEOUT, Entry, http_session
+from utils.storages.clearml.errors import SCHEME, answered
+from utils.storages.clearml.session import TIMEOUT, Entry, http_session
 from utils.storages.contract import StorageError
 from utils.storages.refusals import server_of
 
