@@ -38,7 +38,10 @@ README = ROOT / "README.md"
 AT_ONCE = 2
 
 MEMORY_BYTES = 4 << 30
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 300
+
+# Texts to compare in every test run, and for what is published.
+FEW, MANY = 12, 500
 
 
 @dataclass(frozen=True)
@@ -69,20 +72,20 @@ def model_types() -> list[str]:
     return sorted(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
 
 
-def walk(model_types: Sequence[str]) -> Iterator[Row]:
-    """Walk types, some at a time; rows in the order of the types."""
+def walk(model_types: Sequence[str], count: int) -> Iterator[Row]:
+    """Walk types with `count` texts each, some at a time; rows in the order of the types."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(walk_one, model_types)
+        yield from pool.map(lambda model_type: walk_one(model_type, count), model_types)
 
 
-def walk_one(model_type: str) -> Row:
+def walk_one(model_type: str, count: int) -> Row:
     """Walk one type in a process of its own, within limits of memory and time."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.architectures.steps"])
     ours, theirs = context.Pipe(duplex=False)
     # Made here: a process that is killed leaves its folder behind.
     with tempfile.TemporaryDirectory() as folder:
-        process = context.Process(target=_report, args=(model_type, Path(folder), theirs))
+        process = context.Process(target=_report, args=(model_type, count, Path(folder), theirs))
         process.start()
         theirs.close()
         try:
@@ -96,7 +99,7 @@ def walk_one(model_type: str) -> Row:
     return Row(model_type, not found["reason"], **found)
 
 
-def _report(model_type: str, folder: Path, answer: "Connection[Any, Any]") -> None:
+def _report(model_type: str, count: int, folder: Path, answer: "Connection[Any, Any]") -> None:
     """In the process of the type: send its exporter and the reason of its failure."""
     # A group of its own, so that the server ends with it.
     os.setsid()
@@ -104,7 +107,7 @@ def _report(model_type: str, folder: Path, answer: "Connection[Any, Any]") -> No
     # Imported here: only the server of forks and its children need torch.
     from tests.architectures.steps import outcome
 
-    answer.send(asdict(outcome(model_type, folder)))
+    answer.send(asdict(outcome(model_type, folder, count)))
 
 
 def _end(process: Any) -> None:
@@ -148,7 +151,10 @@ def table(transformers: str, rows: Sequence[Row]) -> str:
 def summary(transformers: str, rows: Sequence[Row]) -> str:
     """How many work."""
     working = sum(row.works for row in rows)
-    return f"{working} of the {len(rows)} types in transformers {transformers} work."
+    return (
+        f"{working} of the {len(rows)} types in transformers {transformers} work; compared with"
+        f" {MANY} texts over HTTP and gRPC."
+    )
 
 
 def short_table(rows: Sequence[Row]) -> str:
@@ -189,7 +195,7 @@ def main() -> None:
     if unknown:
         raise UserError(", ".join(unknown), "not in transformers' text-classification mapping")
     rows = read_rows()[1] if arguments.types and RESULTS.exists() else {}
-    for row in walk(arguments.types or known):
+    for row in walk(arguments.types or known, MANY):
         print(row.model_type, _works(row), row.reason or row.exporter, sep=": ", flush=True)
         rows[row.model_type] = row
     write_rows(rows)

@@ -6,9 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
 POLL_SECONDS = 0.25
 
 # Called with bytes so far and bytes in all.
@@ -61,6 +58,10 @@ def on_terminal() -> Iterator[Show | None]:
     if not sys.stderr.isatty():
         yield None
         return
+    # Not in the environment of --exporter optimum, whose conversions import this module too.
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
