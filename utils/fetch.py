@@ -110,6 +110,8 @@ def fetch_sources(arguments: argparse.Namespace, cache: Cache, show: Show | None
     if arguments.tokenizer != OF_THE_MODEL:
         named = parse_reference(arguments.tokenizer, arguments.where_tokenizer)
     tokenizer = fetch(named, WANTED["tokenizer"])
+    if arguments.tokenizer == OF_THE_MODEL and tokenizer.revision != model.revision:
+        raise UserError(model.reference, "changed while it was fetched", "run it again")
     labels = None
     if arguments.labels != OF_THE_MODEL:
         named = parse_reference(arguments.labels, arguments.where_labels)

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.in_process import call
 from tests.unit.commands import ROOT, error_line, run_utility, usage_error
+from utils import fetch
+from utils.errors import UserError
+from utils.storages.obtain import Obtained
 
 WEIGHTS = b"weights"
 
@@ -87,6 +91,15 @@ def test_a_storage_that_does_not_exist_is_refused_with_those_that_do(checkpoint:
 def test_a_storage_for_no_name_is_refused(part: str, checkpoint: Path) -> None:
     line = refused("--model", checkpoint, f"--{part}", "-", f"--where-{part}", "hf")
     assert line.startswith(f"error: --where-{part}: ")
+
+
+def test_a_model_that_changes_before_its_tokenizer_is_fetched_is_refused(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revisions = iter("12")
+    monkeypatch.setattr(fetch, "obtain", lambda *_: Obtained(checkpoint, revision=next(revisions)))
+    with pytest.raises(UserError, match="hf://a/b: changed while it was fetched"):
+        call(fetch.main, "--model", "hf://a/b", "--cache", tmp_path)
 
 
 def test_code_in_a_folder_is_refused(checkpoint: Path) -> None:
