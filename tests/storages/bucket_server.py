@@ -6,12 +6,13 @@ The answers are made after the services' documentation, not after real servers.
 import contextlib
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.storages.in_thread import serving
 
 GOOGLE = "/storage/v1/b/models/o"
 GOOGLE_MEDIA = f"/download{GOOGLE}"
@@ -42,16 +43,9 @@ class Bucket:
         class Handler(_Handler):
             bucket = self
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
+        with serving(Handler) as port:
+            self.address = f"http://127.0.0.1:{port}"
             yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def tag(self, key: str) -> str:
         """Changes with a file's content."""

@@ -8,11 +8,12 @@ import contextlib
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.storages.in_thread import serving
 
 PROJECT = {"id": "p1", "internalId": "1", "name": "project", "entity": {"name": "entity"}}
 COLLECTION = {"__typename": "ArtifactSequence", "name": "bert", "project": PROJECT}
@@ -43,16 +44,9 @@ class Wandb:
         class Handler(_Handler):
             wandb = self
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
+        with serving(Handler) as port:
+            self.address = f"http://127.0.0.1:{port}"
             yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def graphql(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """The data that answers a query."""

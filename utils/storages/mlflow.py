@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -79,13 +78,10 @@ class MLflowStorage(Refusing):
     def download(self, revision: str, file: RemoteFile, target: Path) -> None:
         """Fetch all of a file again: MLflow's client knows no ranges."""
         path = self._of(revision)[file.name].path
-        draft = Path(tempfile.mkdtemp(prefix=".mlflow-", dir=target.parent))
-        try:
+        with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=target.parent) as draft:
             with self.refusals():
-                came = mlflow.artifacts.download_artifacts(**self._at(path), dst_path=str(draft))
+                came = mlflow.artifacts.download_artifacts(**self._at(path), dst_path=draft)
             Path(came).replace(target)
-        finally:
-            shutil.rmtree(draft)
 
     def _of(self, revision: str) -> dict[str, Any]:
         if (self._revision or self.resolve()) != revision:

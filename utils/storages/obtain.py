@@ -8,7 +8,7 @@ from utils.storages.archives import unpack
 from utils.storages.cache import Cache, StoodFor
 from utils.storages.contract import RemoteFile, Storage
 from utils.storages.progress import Show, watched
-from utils.storages.reference import ARCHIVES, LOCAL, Reference
+from utils.storages.reference import ARCHIVES, LOCAL, Reference, is_path
 from utils.storages.refusals import without_secrets
 from utils.storages.table import storage_class
 from utils.storages.wanted import Wanted
@@ -42,7 +42,7 @@ def obtain(
     Raises:
         UserError: nothing there, nothing in the cache, or what came is not what was wanted.
     """
-    if reference.scheme == LOCAL and not reference.name.endswith(ARCHIVES):
+    if is_path(reference):
         return Obtained(Path(reference.name), "")
     key = str(reference)
     subject = without_secrets(key)

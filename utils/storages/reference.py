@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from utils.errors import UserError
@@ -11,6 +10,8 @@ SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<name>.+)", re.DOTALL)
 
 # Scheme of what is on this machine.
 LOCAL = "local"
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,6 @@ def parse_reference(text: str, where: str | None = None) -> Reference:
     return Reference(scheme, name)
 
 
-def is_local(reference: Reference) -> bool:
-    """Whether nothing needs to be fetched: a folder or a file that is no archive."""
-    return reference.scheme == LOCAL and not Path(reference.name).name.endswith(ARCHIVES)
-
-
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+def is_path(reference: Reference) -> bool:
+    """Whether nothing needs to be fetched: a folder or a file of the user's that is no archive."""
+    return reference.scheme == LOCAL and not reference.name.endswith(ARCHIVES)

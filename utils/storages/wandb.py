@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -61,17 +60,14 @@ class WandbStorage(Refusing):
 
     def download(self, revision: str, file: RemoteFile, target: Path) -> None:
         """Fetch all of a file again: wandb's client goes on with nothing."""
-        draft = Path(tempfile.mkdtemp(prefix=".wandb-", dir=target.parent))
-        try:
+        with tempfile.TemporaryDirectory(prefix=".wandb-", dir=target.parent) as draft:
             with self.refusals():
                 entry = self._of(revision).get_entry(file.name)
                 # A reference may lead anywhere, to files of this machine too.
                 if entry.ref is not None:
                     raise self.refused(f"has {file.name} elsewhere", f"fetch it from {entry.ref}")
-                came = entry.download(root=str(draft), skip_cache=True)
+                came = entry.download(root=draft, skip_cache=True)
             Path(came).replace(target)
-        finally:
-            shutil.rmtree(draft)
 
     def _of(self, revision: str) -> Any:
         if (self._revision or self.resolve()) != revision:
