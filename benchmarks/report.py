@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -49,3 +50,17 @@ def replace_block(document: Path, name: str, text: str) -> None:
     if not found:
         raise ValueError(f"{document}: no block {start} … {end}")
     document.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def read_block(document: Path, name: str) -> str:
+    """The text between the markers that `replace_block` writes.
+
+    Raises:
+        ValueError: the document has no such block.
+    """
+    found = re.search(
+        rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", document.read_text("utf-8"), re.DOTALL
+    )
+    if found is None:
+        raise ValueError(f"{document}: no block {name}")
+    return found[1]

@@ -68,6 +68,14 @@ XLM_ROBERTA_WEIGHTS = (3, 0.15)
 GPT2_WEIGHTS = (5, 0.3)
 QWEN2_WEIGHTS = (6, 0.15)
 
+# Of the models that name them alike.
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
+
 END_OF_TEXT = "<|endoftext|>"
 
 
@@ -85,10 +93,7 @@ def make_bert(folder: Path, **config: Any) -> Checkpoint:
     vocabulary = _wordpiece_vocabulary()
     settings = {
         "vocab_size": len(vocabulary),
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
+        **SIZES,
         "max_position_embeddings": 64,
         "initializer_range": BERT_WEIGHTS[1],
         "num_labels": 3,
@@ -130,10 +135,7 @@ def make_roberta(folder: Path, **config: Any) -> Checkpoint:
     vocabulary, merges = byte_level_vocabulary()
     settings = {
         "vocab_size": len(vocabulary),
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
+        **SIZES,
         "max_position_embeddings": 66,
         "type_vocab_size": 1,
         "pad_token_id": vocabulary["<pad>"],
@@ -153,10 +155,7 @@ def make_roberta(folder: Path, **config: Any) -> Checkpoint:
 def make_xlm_roberta(folder: Path, **config: Any) -> Checkpoint:
     """An XLMRobertaForSequenceClassification; its tokenizer is a SentencePiece model alone."""
     settings = {
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
+        **SIZES,
         "max_position_embeddings": 66,
         "type_vocab_size": 1,
         "initializer_range": XLM_ROBERTA_WEIGHTS[1],
@@ -203,11 +202,8 @@ def make_qwen2(folder: Path, **config: Any) -> Checkpoint:
     vocabulary, merges = byte_level_vocabulary((END_OF_TEXT,))
     settings = {
         "vocab_size": len(vocabulary),
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
+        **SIZES,
         "num_key_value_heads": 2,
-        "intermediate_size": 64,
         "max_position_embeddings": 64,
         "pad_token_id": vocabulary[END_OF_TEXT],
         "eos_token_id": vocabulary[END_OF_TEXT],

@@ -8,7 +8,7 @@ TEMPLATE = Path(__file__).resolve().parents[1] / "model_repository"
 # Version folders are called 1, which is no name for a package.
 sys.path += [str(TEMPLATE / step / "1") for step in ("text_preprocessing", "post_processing")]
 
-from scoring import FUNCTIONS, labels_over, predictions, top_labels
+from scoring import FUNCTIONS
 from tokenization import HEAD_SHARE, INPUT_NAMES, Encoded, Tokenization
 
 __all__ = [
@@ -17,7 +17,4 @@ __all__ = [
     "INPUT_NAMES",
     "Encoded",
     "Tokenization",
-    "labels_over",
-    "predictions",
-    "top_labels",
 ]

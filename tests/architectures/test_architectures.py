@@ -1,11 +1,11 @@
 """Every text classifier of transformers does what docs/supported-models.md says of it."""
 
-import re
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from benchmarks.report import read_block
 from tests.architectures.walk import (
     DOCUMENT,
     FEW,
@@ -35,11 +35,7 @@ def test_the_tables_of_types_are_the_ones_of_the_results(document: Path, name: s
         "supported-models": table(transformers, ordered),
         "supported-models-short": short_table(ordered),
     }
-    found = re.search(
-        rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", document.read_text("utf-8"), re.DOTALL
-    )
-    assert found
-    assert found[1] == made[name]
+    assert read_block(document, name) == made[name]
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import accuracy, build, export
+from benchmarks.report import read_block
 from utils.artifacts import Accuracy
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def block(document: Path, name: str) -> str:
-    """The text between the markers of a generated block."""
-    found = re.search(
-        rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", document.read_text("utf-8"), re.DOTALL
-    )
-    assert found, f"{document.name} has no block {name}"
-    return found[1]
 
 
 def test_every_option_of_the_main_command_is_in_the_readmes_table() -> None:
@@ -37,7 +29,7 @@ def test_every_option_of_the_main_command_is_in_the_readmes_table() -> None:
 
 def test_the_table_of_build_figures_is_the_one_of_the_results() -> None:
     results = json.loads((ROOT / "benchmarks" / "results" / "build.json").read_text())
-    assert block(ROOT / "README.md", "bench-build") == build.table(results)
+    assert read_block(ROOT / "README.md", "bench-build") == build.table(results)
 
 
 def test_the_table_of_exporters_is_the_one_of_the_results() -> None:
@@ -45,12 +37,12 @@ def test_the_table_of_exporters_is_the_one_of_the_results() -> None:
     for times in results["milliseconds"].values():
         for tokens in list(times):
             times[int(tokens)] = times.pop(tokens)
-    assert block(ROOT / "docs" / "export.md", "bench-export") == export.table(results)
+    assert read_block(ROOT / "docs" / "export.md", "bench-export") == export.table(results)
 
 
 def test_the_table_of_accuracy_is_the_one_of_the_results() -> None:
     results = json.loads((ROOT / "benchmarks" / "results" / "accuracy.json").read_text())
-    assert block(ROOT / "README.md", "bench-accuracy") == accuracy.block(
+    assert read_block(ROOT / "README.md", "bench-accuracy") == accuracy.block(
         Accuracy(**results["accuracy"])
     )
 
