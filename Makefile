@@ -1,6 +1,6 @@
 # Every target does its own set-up.
 .PHONY: help setup setup-dev setup-optimum setup-storage demo test lint test-unit test-shell test-storages test-server test-architectures test-optimum \
-  test-image bench-build bench-accuracy supported-models bench-export lock format clean
+  test-image bench-build bench-hardware bench-accuracy supported-models bench-export lock format clean
 
 PYTHON_IN_VENV := .venv/bin/python
 
@@ -52,6 +52,9 @@ test-image: setup-dev ## Tests on real images
 bench-build: setup ## Size, ready time and build times, into benchmarks/results and the README
 	@scripts/with_docker.sh $(PYTHON_IN_VENV) benchmarks/build.py
 
+bench-hardware: setup ## Profiles and precisions on a real model, into docs/hardware.md
+	@scripts/with_docker.sh $(PYTHON_IN_VENV) benchmarks/hardware.py
+
 bench-accuracy: setup ## What --labelled says of the demo's classifier, into the README
 	@$(PYTHON_IN_VENV) benchmarks/accuracy.py
 
@@ -61,7 +64,7 @@ supported-models: setup-dev ## The tables of supported models, from a walk of al
 bench-export: setup ## Exporters and attention implementations, into benchmarks/results
 	@$(PYTHON_IN_VENV) benchmarks/export.py
 
-lock: setup-dev ## Renew the hashes in requirements-server.txt
+lock: setup-dev ## Renew the hashes of what ships in images
 	@scripts/lock.sh
 
 format: setup-dev ## Format shell and Python

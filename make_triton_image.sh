@@ -12,198 +12,11 @@ source "$ROOT/lib/processes.sh"
 source "$ROOT/lib/model_name.sh"
 # shellcheck source=lib/engine.sh
 source "$ROOT/lib/engine.sh"
+# shellcheck source=lib/arguments.sh
+source "$ROOT/lib/arguments.sh"
 
 readonly VERSION='0.1.0'
-readonly PROFILE="$ROOT/hardware/cpu.env"
 readonly TEMPLATE="$ROOT/model_repository"
-
-readonly LARGEST_BATCH=1024
-
-# Options that utils/convert_to_onnx.py takes under the same names: the values that each may have,
-# and how they are told to the user. What has no words may be anything, such as a file's name.
-readonly -A CONVERSION_VALUES=(
-  ['--max-length']='[1-9][0-9]{0,5}' ['--function']='softmax|sigmoid|none' ['--threshold']='any'
-  ['--top-k']='[1-9][0-9]{0,5}' ['--long-text']='truncate|head-tail|window'
-  ['--stride']='0|[1-9][0-9]{0,5}' ['--merge']='mean|max' ['--max-windows']='[1-9][0-9]{0,3}'
-  ['--samples']='any' ['--labelled']='any'
-  ['--tolerance']='(0*[1-9][0-9]*\.?[0-9]*|0*\.0*[1-9][0-9]*)([eE][+-]?[0-9]{1,2})?'
-  ['--exporter']='auto|torchscript|dynamo|optimum'
-)
-readonly -A CONVERSION_WORDS=(
-  ['--max-length']='a number from 1 to 999999' ['--function']='softmax, sigmoid or none'
-  ['--top-k']='a number from 1 to 999999' ['--long-text']='truncate, head-tail or window'
-  ['--stride']='a number from 0 to 999999' ['--merge']='mean or max'
-  ['--max-windows']='a number from 1 to 9999' ['--tolerance']='a number over 0'
-  ['--exporter']='auto, torchscript, dynamo or optimum'
-)
-
-usage() {
-  cat <<'EOF'
-Usage: make_triton_image.sh [options] MODEL TOKENIZER ID2LABEL [MODEL_NAME] [CONTAINER_TAG] [MAX_BATCH_SIZE]
-
-Exports a fine-tuned sequence classifier to ONNX, proves that it gives the same
-answers, builds the image triton_MODEL_NAME:CONTAINER_TAG with the Triton server
-and the model inside, starts it once and compares its answers again. Prints the
-image reference; progress goes to stderr.
-
-  MODEL            folder with config.json and model.safetensors, an archive of one, or
-                   where it lives: hf://user/name, clearml://id, s3://bucket/folder …
-                   (python -m utils.storages lists all)
-  TOKENIZER        the same for the tokenizer's files; - for the model's own
-  ID2LABEL         JSON file: {"0": "negative", "1": "positive"}, or label2id; - for
-                   the names in the model's config.json
-  MODEL_NAME       name in the API (default: ensemble_model)
-  CONTAINER_TAG    default: latest
-  MAX_BATCH_SIZE   most texts in one request (default: 4)
-
-Sources:
-  --where-model STORAGE, --where-tokenizer STORAGE, --where-labels STORAGE
-                   storage of a bare name: local, hf, clearml …
-  --offline        take what was fetched before, ask nobody
-  --allow-pickle   take pickled weights, if a scanner finds nothing else in them
-
-Answers:
-  --function NAME  from logits to scores: softmax, sigmoid or none (default: as
-                   transformers' pipeline chooses by the checkpoint)
-  --threshold X    over which a label of a multi-label model is predicted, or a
-                   JSON file of label to X (default: 0.5)
-  --top-k N        labels and scores in an answer (default: all)
-  --pairs          texts come in pairs: text_input and text_pair
-
-Long texts:
-  --max-length N   most tokens (default: all that the model takes, up to 8192)
-  --long-text HOW  truncate, head-tail or window (default: truncate)
-  --stride N       tokens that two windows share (default: a quarter)
-  --merge HOW      of the windows' logits: mean or max (default: mean)
-  --max-windows N  of one text (default: 16)
-
-Gates:
-  --samples FILE   texts to compare, one a line, or .csv, .jsonl (default:
-                   built-in ones)
-  --labelled FILE  .csv or .jsonl with text and label: shows the accuracy of the
-                   original and of the exported model
-  --tolerance X    largest difference of logits and scores (default: 0.0001)
-
-Building:
-  --output DIR     keep the rendered model repository in DIR
-  --no-image       render and verify only
-  --exporter NAME  auto, torchscript, dynamo or optimum (default: auto)
-  --image REF      image reference instead of triton_MODEL_NAME:CONTAINER_TAG
-  --engine NAME    docker, podman or buildah (default: the first that answers)
-  --dry-run        print the commands and change nothing
-  --keep           keep the work folder under build/
-  --quiet          no progress
-  --version
-  -h, --help
-
-Environment: BASE_IMAGE names another base image (by digest: debian@sha256:…);
-PYTHON the interpreter to use instead of .venv/bin/python.
-EOF
-}
-
-parse_arguments() {
-  OUTPUT='' IMAGE='' WANTED_ENGINE=''
-  NO_IMAGE=0 DRY_RUN=0 KEEP=0 QUIET=0 PAIRS=0 OFFLINE=0 ALLOW_PICKLE=0
-  WHERE_MODEL='' WHERE_TOKENIZER='' WHERE_LABELS=''
-  declare -gA CONVERSION=()
-  local positional=()
-  while [[ $# -gt 0 ]]; do
-    case "$1" in
-      -h | --help)
-        usage
-        exit 0
-        ;;
-      --version)
-        printf 'make_triton_image.sh %s\n' "$VERSION"
-        exit 0
-        ;;
-      --no-image) NO_IMAGE=1 ;;
-      --dry-run) DRY_RUN=1 ;;
-      --keep) KEEP=1 ;;
-      --quiet) QUIET=1 ;;
-      --pairs) PAIRS=1 ;;
-      --offline) OFFLINE=1 ;;
-      --allow-pickle) ALLOW_PICKLE=1 ;;
-      --output | --image | --engine | --where-model | --where-tokenizer | --where-labels)
-        [[ $# -ge 2 && -n "$2" ]] || usage_error "$1" 'needs a value'
-        case "$1" in
-          --output) OUTPUT="$2" ;;
-          --where-model) WHERE_MODEL="$2" ;;
-          --where-tokenizer) WHERE_TOKENIZER="$2" ;;
-          --where-labels) WHERE_LABELS="$2" ;;
-          --image) IMAGE="$2" ;;
-          --engine) WANTED_ENGINE="$2" ;;
-        esac
-        shift
-        ;;
-      --)
-        shift
-        positional+=("$@")
-        break
-        ;;
-      -?*)
-        [[ -n "${CONVERSION_VALUES["$1"]-}" ]] || usage_error "$1" 'unknown option'
-        [[ $# -ge 2 && -n "$2" ]] || usage_error "$1" 'needs a value'
-        CONVERSION["$1"]="$2"
-        shift
-        ;;
-      *) positional+=("$1") ;;
-    esac
-    shift
-  done
-  [[ ${#positional[@]} -ge 3 ]] ||
-    usage_error 'arguments' 'MODEL, TOKENIZER and ID2LABEL are needed'
-  [[ ${#positional[@]} -le 6 ]] || usage_error "${positional[6]}" 'one argument too many'
-  MODEL="$(no_option "${positional[0]}")"
-  TOKENIZER="$(no_option "${positional[1]}")"
-  LABELS="$(no_option "${positional[2]}")"
-  MODEL_NAME="${positional[3]-ensemble_model}"
-  TAG="${positional[4]-latest}"
-  MAX_BATCH_SIZE="${positional[5]-4}"
-  IMAGE="${IMAGE:-triton_$MODEL_NAME:$TAG}"
-}
-
-# A path that no command takes for an option
-no_option() {
-  case "$1" in
-    -?*) printf './%s' "$1" ;;
-    *) printf '%s' "$1" ;;
-  esac
-}
-
-check_arguments() {
-  local problem where
-  [[ -n "$MODEL" && "$MODEL" != - ]] ||
-    usage_error MODEL 'is a folder or where the model lives' '- is for TOKENIZER and ID2LABEL'
-  for where in "$WHERE_MODEL" "$WHERE_TOKENIZER" "$WHERE_LABELS"; do
-    [[ -z "$where" || "$where" =~ ^[a-z][a-z0-9+.-]*$ ]] ||
-      usage_error "$(printf '%q' "${where:0:80}")" 'is no storage' 'python -m utils.storages lists them'
-  done
-  problem="$(model_name_problem "$MODEL_NAME" "$TEMPLATE")"
-  [[ -z "$problem" ]] || usage_error "model name $(printf '%q' "${MODEL_NAME:0:80}")" "$problem"
-  [[ "$TAG" =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] ||
-    usage_error "container tag $(printf '%q' "${TAG:0:80}")" 'must be 1 to 128 of A-Z a-z 0-9 _ . -'
-  [[ "$MAX_BATCH_SIZE" =~ ^[1-9][0-9]{0,3}$ && "$MAX_BATCH_SIZE" -le "$LARGEST_BATCH" ]] ||
-    usage_error "max batch size $(printf '%q' "${MAX_BATCH_SIZE:0:80}")" "must be a number from 1 to $LARGEST_BATCH"
-  local option value
-  for option in "${!CONVERSION[@]}"; do
-    value="${CONVERSION["$option"]}"
-    if [[ -n "${CONVERSION_WORDS["$option"]-}" ]]; then
-      [[ "$value" =~ ^(${CONVERSION_VALUES["$option"]})$ ]] ||
-        usage_error "$option" "must be ${CONVERSION_WORDS["$option"]}, not $(printf '%q' "${value:0:80}")"
-    elif [[ "$value" == -* ]]; then
-      usage_error "$option" "needs a value, not $(printf '%q' "${value:0:80}")" 'a file may be ./-x'
-    fi
-  done
-  local part='[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*'
-  local host='([A-Za-z0-9.-]+(:[0-9]+)?/)?'
-  [[ "$IMAGE" =~ ^${host}${part}(/${part})*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$ ]] ||
-    usage_error "image $(printf '%q' "${IMAGE:0:120}")" 'is not an image reference' 'choose one with --image'
-  case "$WANTED_ENGINE" in
-    '' | docker | podman | buildah) ;;
-    *) usage_error --engine 'must be docker, podman or buildah' ;;
-  esac
-}
 
 # Whether a reference is a folder or a file of the user's, and no archive
 is_path() {
@@ -242,10 +55,27 @@ check_inputs() {
     CONVERT_PYTHON="$ROOT/.venv-optimum/bin/python"
     [[ -x "$CONVERT_PYTHON" ]] || die "$CONVERT_PYTHON" 'not found' 'run make setup-optimum first'
   fi
+  choose_target
   ENGINE=''
   if [[ "$NO_IMAGE" == 0 ]]; then
     ENGINE="$(find_engine "$WANTED_ENGINE")"
   fi
+}
+
+# Settles what the image is for: sets HARDWARE, PRECISIONS, PLATFORM, SERVER … (choose_target.py)
+choose_target() {
+  local option words=()
+  for option in "${TARGET_OPTIONS[@]}"; do
+    [[ -z "${TARGET["$option"]-}" ]] || words+=("$option" "${TARGET["$option"]}")
+  done
+  TARGET_TEXT="$("$PYTHON" "$ROOT/utils/choose_target.py" "${words[@]}")" || exit
+  # Not over the environment's, which may name another one for utils/base_image.sh.
+  # shellcheck disable=SC2034
+  local BASE_IMAGE
+  # shellcheck source=/dev/null
+  source /dev/stdin <<<"$TARGET_TEXT"
+  # For lib/engine.sh and utils/gate.sh
+  export HARDWARE EMBEDDED LACKS GPU
 }
 
 prepare_work() {
@@ -261,13 +91,29 @@ prepare_work() {
   CANDIDATE="triton_candidate:$suffix"
   [[ "$ENGINE" == docker ]] || CANDIDATE="localhost/$CANDIDATE"
   LOG_FILE="$WORK/build.log"
+  export TENSORRT_ENGINES="$WORK/engines"
   [[ "$DRY_RUN" == 0 ]] || return 0
+
+  printf '%s\n' "$TARGET_TEXT" >"$WORK/target.env"
+  mkdir -m 1777 -- "$TENSORRT_ENGINES"
 
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
   setsid "$ROOT/lib/guard.sh" $$ "$ENGINE" "$WORK" "$CANDIDATE" "$KEEP" >/dev/null 2>&1 &
   GUARD_PID=$!
+  trust_certificates
+}
+
+# Everything that asks the network takes the user's certificates beside the system's.
+trust_certificates() {
+  [[ -n "$CA_FILE" ]] || return 0
+  mkdir -p -- "$WORK/context/certificates"
+  cp -- "$CA_FILE" "$WORK/context/certificates/own.crt"
+  "$PYTHON" "$ROOT/utils/certificates.py" --output "$WORK/certificates.pem" -- "$CA_FILE"
+  export SSL_CERT_FILE="$WORK/certificates.pem"
+  export PIP_CERT="$SSL_CERT_FILE" REQUESTS_CA_BUNDLE="$SSL_CERT_FILE" \
+    CURL_CA_BUNDLE="$SSL_CERT_FILE" AWS_CA_BUNDLE="$SSL_CERT_FILE"
 }
 
 finish() {
@@ -281,7 +127,8 @@ finish() {
   if [[ "$KEEP" == 1 ]]; then
     log "work folder kept: $WORK"
   else
-    rm -rf -- "$WORK"
+    # A container may have left files of another user there.
+    rm -rf -- "$WORK" 2>/dev/null || log "not all of it can be removed: $WORK"
   fi
   kill "$GUARD_PID" 2>/dev/null || true
   exit "$status"
@@ -308,28 +155,46 @@ convert() {
   step 'export to ONNX, compare with the original' \
     "$CONVERT_PYTHON" "$ROOT/utils/convert_to_onnx.py" --sources "$WORK/sources.json" \
     --save-dir "$WORK/model" "${options[@]}"
+  ARTIFACTS="$WORK/model"
+  [[ "$PLAIN" == 1 ]] || set_precision
   if [[ -n "${CONVERSION[--labelled]-}" ]]; then
     step 'accuracy on the labelled texts' \
-      "$PYTHON" "$ROOT/utils/show_accuracy.py" --output "$WORK/accuracy" "$WORK/model"
-    [[ "$DRY_RUN" == 1 || "$QUIET" == 1 ]] || cat -- "$WORK/accuracy" >&2
+      "$PYTHON" "$ROOT/utils/show_accuracy.py" --output "$WORK/details" "$ARTIFACTS"
   fi
+}
+
+set_precision() {
+  local names options=()
+  read -ra names <<<"$PRECISIONS"
+  [[ -z "${CONVERSION[--labelled]-}" ]] || options+=(--labelled "${CONVERSION[--labelled]}")
+  [[ -z "$LACKS" ]] || options+=(--lacks "$LACKS")
+  ARTIFACTS="$WORK/model.$HARDWARE"
+  step "${PRECISIONS// / or } on $HARDWARE, compare with fp32" \
+    "$PYTHON" "$ROOT/utils/set_precision.py" --hardware "$HARDWARE" --precisions "${names[@]}" \
+    --max-batch-size "$MAX_BATCH_SIZE" --details "$WORK/details" --cache "$ROOT/.cache" \
+    "${options[@]}" -- "$WORK/model" "$ARTIFACTS"
 }
 
 render() {
   step 'read the graph' \
     "$PYTHON" "$ROOT/utils/template_variables.py" --output "$WORK/variables.env" \
-    "$WORK/model" "$MODEL_NAME" "$MAX_BATCH_SIZE"
+    --hardware "$HARDWARE" --release "$SERVER_RELEASE" \
+    "$ARTIFACTS" "$MODEL_NAME" "$MAX_BATCH_SIZE"
   step 'render the model repository' \
     "$ROOT/process_template.sh" --variables "$WORK/variables.env" "$TEMPLATE" "$REPOSITORY"
   step 'add the model' \
-    "$ROOT/utils/fill_repository.sh" "$WORK/model" "$REPOSITORY"
+    "$ROOT/utils/fill_repository.sh" "$ARTIFACTS" "$REPOSITORY"
+  # shellcheck disable=SC2153
+  step 'say what hardware it is for' \
+    "$PYTHON" "$ROOT/utils/describe_hardware.py" --hardware "$HARDWARE" --server "$SERVER" \
+    "$ARTIFACTS" "$REPOSITORY"
 }
 
 verify_repository() {
   step 'lint the repository' \
     "$PYTHON" "$ROOT/utils/lint_repository.py" "$REPOSITORY"
   step 'serve it, compare answers' \
-    "$ROOT/utils/gate.sh" "$MODEL_NAME" "$WORK/model/reference.json" repository "$REPOSITORY"
+    "$ROOT/utils/gate.sh" "$MODEL_NAME" "$ARTIFACTS/reference.json" repository "$REPOSITORY"
 }
 
 keep_repository() {
@@ -339,18 +204,60 @@ keep_repository() {
 
 build_image() {
   step 'base image' \
-    "$ROOT/utils/base_image.sh" "$ENGINE" "$PROFILE" "$WORK/base_image"
+    "$ROOT/utils/base_image.sh" "$ENGINE" "$WORK/target.env" "$WORK/base_image"
+  # shellcheck disable=SC2153
   step 'lay out the server' \
-    "$PYTHON" "$ROOT/utils/embedded_server.py" --for image --copy-to "$WORK/context/server"
+    "$PYTHON" "$ROOT/utils/server_files.py" --server "$SERVER" --hardware "$HARDWARE" \
+    --platform "$PLATFORM" "$WORK/context/server"
   step 'image labels' \
-    "$PYTHON" "$ROOT/utils/image_labels.py" --output "$WORK/labels" "$WORK/model" "$MODEL_NAME" "$VERSION"
+    "$PYTHON" "$ROOT/utils/image_labels.py" --output "$WORK/labels" --hardware "$HARDWARE" \
+    --server "$SERVER" --release "$SERVER_RELEASE" --lacks "$LACKS" \
+    "$ARTIFACTS" "$MODEL_NAME" "$VERSION"
   step 'build the image' \
-    "$ROOT/utils/build_image.sh" "$ENGINE" "$WORK/base_image" "$WORK/labels" "$WORK/context" \
-    "$CANDIDATE"
-  step 'run the image, compare answers' \
-    "$ROOT/utils/gate.sh" "$MODEL_NAME" "$WORK/model/reference.json" image "$ENGINE" "$CANDIDATE"
+    "$ROOT/utils/build_image.sh" "$ENGINE" "$WORK/target.env" "$WORK/base_image" "$WORK/labels" \
+    "$WORK/context" "$CANDIDATE"
+  [[ "$FOREIGN" == 1 ]] ||
+    step 'run the image, compare answers' \
+      "$ROOT/utils/gate.sh" "$MODEL_NAME" "$ARTIFACTS/reference.json" image "$ENGINE" "$CANDIDATE"
+  # TensorRT's, of a build on the GPU that they are for.
+  if [[ -n "$(ls -A -- "$TENSORRT_ENGINES" 2>/dev/null)" ]]; then
+    STEP_COUNT=$((STEP_COUNT + 1))
+    mark_verified "$CANDIDATE"
+  fi
   step 'tag' \
     "$ENGINE" tag "$CANDIDATE" "$IMAGE"
+}
+
+mark_verified() {
+  step 'keep what was built and checked here' \
+    "$ROOT/utils/mark_verified.sh" "$ENGINE" "$1" "$TENSORRT_ENGINES" "$WORK/verified"
+}
+
+# An image that was built on a machine without its hardware, on one that has it
+verify_only() {
+  local labels='triton-image' hardware precision server release
+  PYTHON="$(find_python)"
+  ENGINE="$(find_engine "$WANTED_ENGINE")"
+  engine_has_image "$IMAGE" || die "$IMAGE" "no such image in $ENGINE" "$ENGINE pull it first"
+  MODEL_NAME="$(engine_label "$IMAGE" org.opencontainers.image.title)"
+  hardware="$(engine_label "$IMAGE" "$labels.hardware")"
+  precision="$(engine_label "$IMAGE" "$labels.precision")"
+  server="$(engine_label "$IMAGE" "$labels.server")"
+  release="$(engine_label "$IMAGE" "$labels.triton.release")"
+  [[ -n "$hardware" && -n "$server" && -z "$(model_name_problem "$MODEL_NAME" "$TEMPLATE")" ]] ||
+    die "$IMAGE" 'was not made by make_triton_image.sh'
+  [[ "$server" == embedded ]] || server+=":$release"
+  TARGET=([--hardware]="$hardware" [--precision]="$precision" [--server]="$server")
+  choose_target
+  [[ -z "$LACKS" ]] || die "$IMAGE" "cannot be verified here: $LACKS"
+  STEP_COUNT=3
+  prepare_work
+  step 'take its self-test out' \
+    "$ROOT/utils/read_image_file.sh" "$ENGINE" "$IMAGE" /models/selftest.json "$WORK/selftest.json"
+  step 'run the image, compare answers' \
+    "$ROOT/utils/gate.sh" "$MODEL_NAME" "$WORK/selftest.json" image "$ENGINE" "$IMAGE"
+  mark_verified "$IMAGE"
+  [[ "$DRY_RUN" == 1 ]] || printf '%s\n' "$IMAGE"
 }
 
 # buildah builds images that podman runs.
@@ -362,14 +269,28 @@ serving_engine() {
   fi
 }
 
+# What the image needs of `docker run` to see GPUs, with a space behind
+gpu_words() {
+  [[ "$GPU" == 1 ]] || return 0
+  local engine
+  engine="$(serving_engine)"
+  ENGINE="$engine" set_gpu_options
+  printf '%s ' "${GPU_OPTIONS[*]}"
+}
+
 main() {
   parse_arguments "$@"
   check_arguments
+  if [[ -n "$VERIFY_ONLY" ]]; then
+    verify_only
+    return 0
+  fi
   check_inputs
-  STEP_COUNT=7
+  STEP_COUNT=8
+  [[ "$PLAIN" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ -z "${CONVERSION[--labelled]-}" ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ -z "$OUTPUT" ]] || STEP_COUNT=$((STEP_COUNT + 1))
-  [[ "$NO_IMAGE" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 6))
+  [[ "$NO_IMAGE" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 6 - FOREIGN))
   local started="$EPOCHREALTIME"
   prepare_work
   REPOSITORY="$WORK/context/models"
@@ -383,11 +304,13 @@ main() {
   [[ "$DRY_RUN" == 0 ]] || return 0
 
   if [[ "$NO_IMAGE" == 1 ]]; then
-    log "verified in $(seconds_since "$started") s"
+    log "verified in $(seconds_since "$started") s${LACKS:+, but not on the target ($LACKS)}"
     [[ -z "$OUTPUT" ]] || printf '%s\n' "$OUTPUT"
   else
     log "$IMAGE is ready after $(seconds_since "$started") s:"
-    log "  $(serving_engine) run --shm-size=256m -p8000:8000 -p8001:8001 -p8002:8002 $IMAGE"
+    log "  $(serving_engine) run $(gpu_words)--shm-size=256m -p8000:8000 -p8001:8001 -p8002:8002 $IMAGE"
+    [[ -z "$LACKS" ]] ||
+      log "not verified on target ($LACKS): there, ./make_triton_image.sh --verify-only $IMAGE"
     printf '%s\n' "$IMAGE"
   fi
 }

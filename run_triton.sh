@@ -22,20 +22,32 @@ Options:
   --address ADDRESS    listen here only (default: all addresses)
   --shm-size SIZE      shared memory of the container (default 256m)
   --engine NAME        docker or podman (default: the first that answers)
+  --gpus               give all GPUs to the container
+  --hardware NAME      serve a repository with the packages of this profile
+                       (default: what its hardware.json says)
+  --allow-fallback     serve on the CPU where the hardware is not there
   -h, --help
 EOF
 }
 
 parse_arguments() {
   REPOSITORY='' IMAGE='' HTTP_PORT=8000 GRPC_PORT=8001 METRICS_PORT=8002
-  ADDRESS='0.0.0.0' SHM_SIZE='256m' WANTED_ENGINE=''
+  ADDRESS='0.0.0.0' SHM_SIZE='256m' WANTED_ENGINE='' HARDWARE='' GPUS=0 SERVE_OPTIONS=()
   while [[ $# -gt 0 ]]; do
     case "$1" in
       -h | --help)
         usage
         exit 0
         ;;
-      --repository | --http-port | --grpc-port | --metrics-port | --address | --shm-size | --engine)
+      --allow-fallback)
+        SERVE_OPTIONS=(--allow-fallback)
+        shift
+        ;;
+      --gpus)
+        GPUS=1
+        shift
+        ;;
+      --repository | --http-port | --grpc-port | --metrics-port | --address | --shm-size | --engine | --hardware)
         [[ $# -ge 2 ]] || usage_error "$1" 'needs a value'
         case "$1" in
           --repository) REPOSITORY="$2" ;;
@@ -45,6 +57,7 @@ parse_arguments() {
           --address) ADDRESS="$2" ;;
           --shm-size) SHM_SIZE="$2" ;;
           --engine) WANTED_ENGINE="$2" ;;
+          --hardware) HARDWARE="$2" ;;
         esac
         shift 2
         ;;
@@ -77,26 +90,35 @@ check_ports() {
   done
 }
 
+# Prints the profile that the repository was rendered for.
+repository_hardware() {
+  local file="$REPOSITORY/hardware.json" name=''
+  [[ ! -f "$file" ]] || name="$(sed -n 's/^ *"hardware": "\([a-z0-9-]*\)".*/\1/p' "$file")"
+  printf '%s\n' "${name:-cpu}"
+}
+
 serve_repository() {
   [[ -d "$REPOSITORY" ]] || die "$REPOSITORY" 'no such folder'
   local python server
   python="$(find_python)"
-  server="$("$python" "$ROOT/utils/embedded_server.py")"
+  server="$("$python" "$ROOT/utils/embedded_server.py" --hardware "${HARDWARE:-"$(repository_hardware)"}")"
   MODEL_REPOSITORY="$REPOSITORY" exec "$server/bin/serve" \
     --http-address="$ADDRESS" --http-port="$HTTP_PORT" \
     --grpc-address="$ADDRESS" --grpc-port="$GRPC_PORT" \
-    --metrics-address="$ADDRESS" --metrics-port="$METRICS_PORT"
+    --metrics-address="$ADDRESS" --metrics-port="$METRICS_PORT" "${SERVE_OPTIONS[@]}"
 }
 
 serve_image() {
   ENGINE="$(find_engine "$WANTED_ENGINE")"
   [[ "$ENGINE" != buildah ]] || die buildah 'builds images but does not serve them' 'use docker or podman'
   engine_has_image "$IMAGE" || die "$IMAGE" "no such image in $ENGINE"
-  exec "$ENGINE" run --rm --shm-size="$SHM_SIZE" \
+  GPU_OPTIONS=()
+  [[ "$GPUS" == 0 ]] || set_gpu_options
+  exec "$ENGINE" run --rm --shm-size="$SHM_SIZE" "${GPU_OPTIONS[@]}" \
     --publish "$ADDRESS:$HTTP_PORT:8000" \
     --publish "$ADDRESS:$GRPC_PORT:8001" \
     --publish "$ADDRESS:$METRICS_PORT:8002" \
-    "$IMAGE"
+    "$IMAGE" "${SERVE_OPTIONS[@]}"
 }
 
 main() {

@@ -19,9 +19,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
+from benchmarks.containers import docker, megabytes_without_model, running
 from benchmarks.report import markdown_table, replace_block, write_results
 from utils.errors import UserError, run_command
-from utils.inference import Server
 
 READY_RUNS = 5
 REBUILDS = 3
@@ -35,18 +35,6 @@ GOALS = {
     "unchanged rebuild, s": 15,
     "new BERT-base-sized model, s": 120,
 }
-
-
-def docker(*arguments: str) -> str:
-    """Run docker and return its stdout.
-
-    Raises:
-        UserError: docker failed; its last line is in the message.
-    """
-    done = subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise UserError("docker", (done.stderr.strip().splitlines() or ["no reason given"])[-1])
-    return done.stdout.strip()
 
 
 def make_bert_base(folder: Path) -> None:
@@ -85,26 +73,11 @@ def build(checkpoint: Path, name: str) -> dict[str, Any]:
     return {"seconds": round(seconds, 1), "steps": steps}
 
 
-def megabytes_without_model(image: str) -> float:
-    """Size of an image less the files under /models, in MB (10^6 bytes)."""
-    total = int(docker("inspect", "--format", "{{.Size}}", image))
-    listing = docker("run", "--rm", "--user=0", "--entrypoint=du", image, "-sb", "/models")
-    return (total - int(listing.split()[0])) / 1e6
-
-
 def seconds_to_ready(image: str, name: str) -> float:
     """From `docker run` to the model's readiness over HTTP."""
     started = time.monotonic()
-    container = docker("run", "--detach", "--publish=127.0.0.1::8000", image)
-    try:
-        server = Server("http", docker("port", container, "8000").split()[0])
-        while not server.ready(name):
-            if time.monotonic() - started > 120:
-                raise UserError(image, "not ready after 120 s")
-            time.sleep(0.01)
+    with running(image, name):
         return time.monotonic() - started
-    finally:
-        docker("rm", "--force", container)
 
 
 def measure() -> dict[str, Any]:

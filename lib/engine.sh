@@ -30,34 +30,75 @@ engine_answers() {
   esac
 }
 
+# engine_has_image REFERENCE [PLATFORM]
 engine_has_image() {
-  local reference="$1"
+  local reference="$1" platform="${2:-}" format='{{.Os}}/{{.Architecture}}' found
   # shellcheck disable=SC2153
   case "$ENGINE" in
-    docker) docker image inspect "$reference" >/dev/null 2>&1 ;;
-    podman | buildah) "$ENGINE" inspect --type image "$reference" >/dev/null 2>&1 ;;
-  esac
-}
-
-engine_pull() {
-  # --foreground: otherwise it leaves the process group by which a build is ended.
-  timeout --foreground "${PULL_TIMEOUT_SECONDS:-120}" "$ENGINE" pull "$1" >&2
-}
-
-# engine_import TAR_FILE REFERENCE PATH_VARIABLE
-engine_import() {
-  local tar_file="$1" reference="$2" path_variable="$3" container
-  case "$ENGINE" in
-    docker | podman)
-      "$ENGINE" import --change "ENV PATH=$path_variable" "$tar_file" "$reference" >&2
-      ;;
+    docker) found="$(docker image inspect --format "$format" "$reference" 2>/dev/null)" ;;
+    podman) found="$(podman inspect --type image --format "$format" "$reference" 2>/dev/null)" ;;
     buildah)
-      container="$(buildah from scratch)"
-      buildah add "$container" "$tar_file" / >&2
-      buildah config --env "PATH=$path_variable" "$container"
-      buildah commit --rm "$container" "$reference" >&2
+      found="$(buildah inspect --type image --format '{{.OCIv1.OS}}/{{.OCIv1.Architecture}}' \
+        "$reference" 2>/dev/null)"
+      ;;
+  esac || return 1
+  [[ -z "$platform" || "$found" == "$platform" ]]
+}
+
+# engine_digest REFERENCE: prints the digest by which a registry knows an image, nothing for one that
+# never came from there
+engine_digest() {
+  local names
+  [[ "$ENGINE" != buildah ]] || return 0
+  names="$("$ENGINE" image inspect --format '{{join .RepoDigests "\n"}}' "$1" 2>/dev/null)" || return 0
+  # podman gives a name of that form to what was made here too.
+  sed -n '/^localhost\//d; /@sha256:/{s/.*@sha256:/sha256:/p;q}' <<<"$names"
+}
+
+# engine_label IMAGE KEY: prints a label of an image, nothing where it has none
+engine_label() {
+  local image="$1" key="$2"
+  case "$ENGINE" in
+    docker) docker image inspect --format "{{index .Config.Labels \"$key\"}}" "$image" ;;
+    podman) podman inspect --type image --format "{{index .Labels \"$key\"}}" "$image" ;;
+    buildah) buildah inspect --type image --format "{{index .OCIv1.Config.Labels \"$key\"}}" "$image" ;;
+  esac
+}
+
+# engine_read_file IMAGE PATH: prints a file of an image
+engine_read_file() {
+  local image="$1" path="$2" container
+  case "$ENGINE" in
+    docker | podman) "$ENGINE" run --rm --network none --entrypoint cat "$image" "$path" ;;
+    buildah)
+      (
+        container="$(buildah from --pull-never "$image")" || exit
+        trap 'buildah rm "$container" >/dev/null' EXIT
+        trap 'exit 143' TERM
+        buildah run --isolation chroot "$container" -- cat "$path"
+      )
       ;;
   esac
+}
+
+# Sets PLATFORM_OPTIONS for a platform as docker names it. None for this machine's own: not every
+# engine and builder takes them.
+set_platform_options() {
+  local platform="$1" host
+  case "$(uname -m)" in
+    x86_64) host=linux/amd64 ;;
+    aarch64) host=linux/arm64 ;;
+    *) host='' ;;
+  esac
+  PLATFORM_OPTIONS=()
+  [[ -z "$platform" || "$platform" == "$host" ]] || PLATFORM_OPTIONS=(--platform "$platform")
+}
+
+# engine_pull REFERENCE PLATFORM
+engine_pull() {
+  set_platform_options "$2"
+  # --foreground: otherwise it leaves the process group by which a build is ended.
+  timeout --foreground "${PULL_TIMEOUT_SECONDS:-120}" "$ENGINE" pull "${PLATFORM_OPTIONS[@]}" "$1" >&2
 }
 
 # engine_build CONTEXT REFERENCE [BUILD_OPTION ...]
@@ -92,25 +133,42 @@ remove_candidate() {
   "$ENGINE" rmi "$candidate" >/dev/null 2>&1 || true
 }
 
-# engine_run_gated NAME IMAGE HTTP_PORT GRPC_PORT: runs the image in the foreground until it stops,
-# published on 127.0.0.1 only.
-engine_run_gated() {
-  local name="$1" image="$2" http_port="$3" grpc_port="$4"
-  local publish=(--publish "127.0.0.1:$http_port:8000" --publish "127.0.0.1:$grpc_port:8001")
+# Sets GPU_OPTIONS to what gives all GPUs to a container.
+set_gpu_options() {
   case "$ENGINE" in
-    docker) exec docker run --rm --name "$name" "${publish[@]}" "$image" ;;
+    docker) GPU_OPTIONS=(--gpus all) ;;
+    podman) GPU_OPTIONS=(--device nvidia.com/gpu=all) ;;
+    buildah) GPU_OPTIONS=() ;;
+  esac
+}
+
+# engine_run_gated NAME IMAGE HTTP_PORT GRPC_PORT GPU [SERVE_OPTION ...]: runs the image in the
+# foreground until it stops, published on 127.0.0.1 only. With all GPUs where GPU is 1; engines that
+# are built for them then go to the folder TENSORRT_ENGINES.
+engine_run_gated() {
+  local name="$1" image="$2" http_port="$3" grpc_port="$4" gpu="$5"
+  shift 5
+  local publish=(--publish "127.0.0.1:$http_port:8000" --publish "127.0.0.1:$grpc_port:8001")
+  GPU_OPTIONS=()
+  if [[ "$gpu" == 1 ]]; then
+    set_gpu_options
+    [[ -z "${TENSORRT_ENGINES:-}" ]] || publish+=(--volume "$TENSORRT_ENGINES:/engines")
+  fi
+  publish+=("${GPU_OPTIONS[@]}")
+  case "$ENGINE" in
+    docker) exec docker run --rm --name "$name" "${publish[@]}" "$image" "$@" ;;
     # Without systemd podman cannot run health checks; without CAP_SYS_RESOURCE it cannot raise
     # limits to its defaults.
     podman)
       exec podman run --rm --name "$name" --no-healthcheck \
-        --ulimit nofile=1000:1000 --ulimit nproc=1000:1000 "${publish[@]}" "$image"
+        --ulimit nofile=1000:1000 --ulimit nproc=1000:1000 "${publish[@]}" "$image" "$@"
       ;;
     buildah)
       buildah from --name "$name" --pull-never "$image" >/dev/null
       # Without tini, which would keep the server from buildah's signals.
       exec buildah run --isolation chroot "$name" -- /opt/tritonserver/bin/serve \
         --http-address=127.0.0.1 --http-port="$http_port" \
-        --grpc-address=127.0.0.1 --grpc-port="$grpc_port" --allow-metrics=false
+        --grpc-address=127.0.0.1 --grpc-port="$grpc_port" --allow-metrics=false "$@"
       ;;
   esac
 }

@@ -2,6 +2,9 @@
 # Steps of a build: each runs one command, shows its name and seconds on stderr, and on failure
 # ends the script with the command's own error line. Sourced after lib/log.sh.
 #
+# What a step writes to WORK/details is for the user, whether it succeeds or fails (QUIET=1: only
+# when it fails).
+#
 # DRY_RUN=1 prints the commands on stdout instead; QUIET=1 shows only errors; LOG_FILE takes what
 # the commands write to stderr; WORK/step_group tells lib/guard.sh which group runs.
 
@@ -33,10 +36,18 @@ step() {
   cat "$LOG_FILE.step" >>"$LOG_FILE"
   if [[ "$status" -ne 0 ]]; then
     clear_progress
+    show_details
     fail_with_reason "$name" "$(reason_in "$LOG_FILE.step")"
   fi
   clear_progress
   log "$label $(seconds_since "$started") s"
+  [[ "${QUIET:-0}" == 1 ]] || show_details
+  # Not of the next step, should that fail.
+  rm -f -- "$WORK/details"
+}
+
+show_details() {
+  [[ ! -s "$WORK/details" ]] || cat -- "$WORK/details" >&2
 }
 
 # The command's own error line if it has one, under the step's name if not
@@ -51,7 +62,9 @@ fail_with_reason() {
 # The first line of a log that starts with error:, else its last line, without "error: "
 reason_in() {
   local file="$1" line
-  line="$(grep -m 1 '^error: ' "$file" || grep -v '^[[:space:]]*$' "$file" | tail -n 1)"
+  # Builders colour what a RUN says, or put its number and time in front.
+  line="$(sed -E -e $'s/\x1b\\[[0-9;]*m//g' -e 's/^#[0-9]+ [0-9.]+ //' "$file" | grep -m 1 '^error: ' ||
+    grep -v '^[[:space:]]*$' "$file" | tail -n 1)"
   printf '%s\n' "${line#error: }"
 }
 

@@ -1,21 +1,33 @@
 #!/usr/bin/env bash
-# Renews the hashes of requirements-server.txt for the versions that stand in it.
+# Renews the hashes of all lock files (hardware/*/requirements.txt, server/*/requirements.txt) for the
+# versions that stand in them.
 set -Eeuo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$ROOT"
 
-main() {
-  local lock='requirements-server.txt' draft
-  draft="$(mktemp -d)"
-  trap 'rm -rf -- "$draft"' EXIT
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --target "$draft/uv" uv
-  grep -o -E '^[a-z][a-z-]*==[^ ]+' "$lock" >"$draft/pins.txt"
+# renew LOCK UV: everything but the comment on top is written anew
+renew() {
+  local lock="$1" uv="$2" draft
+  draft="$(mktemp)"
   {
-    grep '^#' "$lock"
-    "$draft/uv/bin/uv" pip compile --quiet --no-header --no-annotate --no-deps \
-      --python-version 3.11 --generate-hashes "$draft/pins.txt"
-  } >"$draft/$lock"
-  cp -- "$draft/$lock" "$lock"
+    sed '/^[^#]/,$d' "$lock"
+    grep -o -E '^[a-z][a-z0-9-]*==[^ ]+' "$lock" |
+      "$uv" pip compile --quiet --no-header --no-annotate --no-deps \
+        --python-version 3.11 --generate-hashes -
+  } >"$draft"
+  cat -- "$draft" >"$lock"
+  rm -- "$draft"
+}
+
+main() {
+  local lock tools
+  tools="$(mktemp -d)"
+  # shellcheck disable=SC2064
+  trap "rm -rf -- '$tools'" EXIT
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --target "$tools" uv
+  for lock in hardware/*/requirements.txt server/*/requirements.txt; do
+    renew "$lock" "$tools/bin/uv"
+  done
 }
 
 main "$@"

@@ -22,7 +22,7 @@ lint() {
   ruff check .
   ruff format --check --quiet .
   mypy
-  hadolint Dockerfile
+  hadolint server/*/Dockerfile
 }
 
 format() {

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from utils.artifacts import Accuracy, Behaviour
 from utils.errors import UserError
-from utils.original import Logits
 from utils.samples import Example
 from utils.served import FUNCTIONS
 
 Scores = npt.NDArray[np.float32]
+Logits = npt.NDArray[np.float32]
 
 
 def measure(

@@ -18,6 +18,9 @@ THRESHOLDS_FILE = "thresholds.json"
 REPORT_FILE = "report.json"
 REFERENCE_FILE = "reference.json"
 
+# The same for the built-in texts: what an image carries to be checked elsewhere.
+SELF_TEST_FILE = "selftest.json"
+
 # Raw values of each input of the graph, for one text: what the server warms up with.
 WARMUP_FOLDER = "warmup"
 
@@ -89,6 +92,30 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class PrecisionReport:
+    """What another precision than plain fp32 changed.
+
+    Attributes:
+        name: as the user names it.
+        recipe: how the graph was rewritten; "" for not at all.
+        engine: what ran it, in words.
+        texts: number of texts compared.
+        agreement: share of them with the same labels as in fp32.
+        largest_difference: largest absolute difference of a score to fp32's.
+        speed: texts in a second, as a multiple of fp32's on this engine; None where another
+            engine will serve.
+    """
+
+    name: str
+    recipe: str
+    engine: str
+    texts: int
+    agreement: float
+    largest_difference: float
+    speed: float | None
+
+
+@dataclass(frozen=True)
 class Report:
     """What was converted, how it will answer, and what the gates found.
 
@@ -98,6 +125,7 @@ class Report:
         exporter: which exporter made the graph.
         behaviour: how texts and logits are treated.
         parity: the exported model against the original.
+        precision: in what numbers it computes; None for plain fp32.
         accuracy: on labelled texts, if there were any.
         sources: model, tokenizer and labels as the user named them.
         revisions: what exactly these names stood for, where they are not paths.
@@ -111,6 +139,7 @@ class Report:
     exporter: str
     behaviour: Behaviour
     parity: Parity
+    precision: PrecisionReport | None
     accuracy: Accuracy | None
     sources: dict[str, str]
     revisions: dict[str, str]
@@ -140,15 +169,19 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reference:
-    """Answers of the original model, and what is needed to compare a server's with them.
+    """Answers that a server shall give, and what is needed to compare its own with them.
+
+    They are the original model's; of a graph in fewer bits, whose differences to the original were
+    found small enough, that graph's.
 
     Attributes:
         labels: of each class.
         thresholds: of each class, for a multi-label problem; None for another.
         problem_type: transformers' name.
         top_k: number of labels and scores in an answer.
-        tolerance: largest absolute difference between logits or scores.
+        tolerance: largest absolute difference between scores.
         answers: one for each text.
+        logit_tolerance: largest absolute difference between logits; None: as between scores.
     """
 
     labels: list[str]
@@ -157,6 +190,7 @@ class Reference:
     top_k: int
     tolerance: float
     answers: list[Answer]
+    logit_tolerance: float | None = None
 
 
 def write_thresholds(folder: Path, thresholds: dict[str, float]) -> None:
@@ -178,9 +212,9 @@ def read_report(folder: Path) -> Report:
     return _read(folder / REPORT_FILE, _report)
 
 
-def write_reference(folder: Path, reference: Reference) -> None:
-    """Write reference.json."""
-    _write(folder / REFERENCE_FILE, asdict(reference), indent=None)
+def write_reference(path: Path, reference: Reference) -> None:
+    """Write reference.json or selftest.json."""
+    _write(path, asdict(reference), indent=None)
 
 
 def read_reference(path: Path) -> Reference:
@@ -201,6 +235,7 @@ def _report(data: Any) -> Report:
             **data,
             "behaviour": Behaviour(**data["behaviour"]),
             "parity": Parity(**data["parity"]),
+            "precision": PrecisionReport(**data["precision"]) if data["precision"] else None,
             "accuracy": Accuracy(**data["accuracy"]) if data["accuracy"] else None,
         }
     )

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds an image from a context of server/ and models/.
+# Builds an image from a context of server/, models/ and certificates/.
 set -Eeuo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # shellcheck source=lib/log.sh
@@ -7,25 +7,48 @@ source "$ROOT/lib/log.sh"
 # shellcheck source=lib/engine.sh
 source "$ROOT/lib/engine.sh"
 
+# What a Dockerfile may use without declaring it, and what does not stay in the image.
+readonly PROXY_VARIABLES=(http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY)
+
 usage() {
   cat <<'EOF'
-Usage: build_image.sh ENGINE BASE_IMAGE_FILE LABELS_FILE CONTEXT IMAGE
+Usage: build_image.sh ENGINE TARGET_FILE BASE_IMAGE_FILE LABELS_FILE CONTEXT IMAGE
 
-BASE_IMAGE_FILE holds the reference of the base image (utils/base_image.sh);
-LABELS_FILE one key=value a line (utils/image_labels.py).
+TARGET_FILE comes from utils/choose_target.py; BASE_IMAGE_FILE holds the reference
+of the base image (utils/base_image.sh); LABELS_FILE one key=value a line
+(utils/image_labels.py). Proxies of the environment are passed on.
 EOF
 }
 
 main() {
   answer_help "$@"
-  [[ $# -eq 5 ]] || usage_error 'build_image.sh' 'takes ENGINE, BASE_IMAGE_FILE, LABELS_FILE, CONTEXT and IMAGE'
-  local base_file="$2" labels_file="$3" context="$4" image="$5" label
-  ENGINE="$1"
-  local options=(--file "$ROOT/Dockerfile" --build-arg "BASE_IMAGE=$(<"$base_file")")
+  [[ $# -eq 6 ]] ||
+    usage_error 'build_image.sh' 'takes ENGINE, TARGET_FILE, BASE_IMAGE_FILE, LABELS_FILE, CONTEXT and IMAGE'
+  local target="$2" base labels_file="$4" context="$5" image="$6" label name gpus=void digest
+  ENGINE="$1" base="$(<"$3")"
+  # shellcheck source=/dev/null
+  source "$target"
+  [[ "$GPU" == 0 ]] || gpus=all
+  SLIM_BASE="${SLIM_BASE_IMAGE:-$SLIM_BASE}"
+  local options=(--file "$DOCKERFILE" --build-arg "BASE_IMAGE=$base" --build-arg "GPUS=$gpus")
+  [[ -z "$BASE_PACKAGES" ]] || options+=(--build-arg "BASE_PACKAGES=$BASE_PACKAGES")
+  for name in SLIM_BASE PROVIDERS; do
+    [[ -z "${!name:-}" ]] || options+=(--build-arg "$name=${!name}")
+  done
+  for name in "${PROXY_VARIABLES[@]}"; do
+    # Without a value: the engine takes it from the environment, and no list of processes shows it.
+    [[ -z "${!name:-}" ]] || options+=(--build-arg "$name")
+  done
   while IFS= read -r label; do
     options+=(--label "$label")
   done <"$labels_file"
-  engine_build "$context" "$image" "${options[@]}"
+  options+=(--label "org.opencontainers.image.base.name=$base")
+  digest="$(engine_digest "$base")"
+  [[ -z "$digest" ]] || options+=(--label "org.opencontainers.image.base.digest=$digest")
+  # shellcheck disable=SC2153
+  set_platform_options "$PLATFORM"
+  mkdir -p -- "$context/certificates"
+  engine_build "$context" "$image" "${PLATFORM_OPTIONS[@]}" "${options[@]}"
 }
 
 main "$@"

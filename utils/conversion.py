@@ -12,8 +12,11 @@ from utils.accuracy import measure
 from utils.artifacts import (
     GRAPH_FILE,
     LABELS_FILE,
+    REFERENCE_FILE,
+    SELF_TEST_FILE,
     WARMUP_FOLDER,
     Accuracy,
+    Answer,
     Behaviour,
     Parity,
     Reference,
@@ -24,15 +27,16 @@ from utils.artifacts import (
 )
 from utils.behaviour import Options, settle
 from utils.checkpoint import Classifier, load_classifier
+from utils.encoding import encode
 from utils.errors import UserError
 from utils.labels import check_class_count, dump_labels, parse_labels, read_label_file
 from utils.onnx_export import AUTOMATIC, TRACED, export_onnx
 from utils.original import Logits, original_logits, reference_answers
 from utils.parity import check_parity, exported_logits, open_session, padding_side
-from utils.samples import Example
+from utils.samples import Example, read_samples
 from utils.served import Tokenization
 from utils.sources import Sources
-from utils.tokenizer_export import check_same_ids, encode, export_tokenizer, plain_tokenization
+from utils.tokenizer_export import check_same_ids, export_tokenizer, plain_tokenization
 from utils.windows import merge_windows
 
 NUMPY_TYPES = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
@@ -91,24 +95,16 @@ def convert(conversion: Conversion, folder: Path) -> None:
     logits = original_logits(classifier, behaviour, conversion.samples)
     exporter, parity = _export(gate, logits, folder)
     _write_warmup(gate, folder)
-    write_reference(
-        folder,
-        Reference(
-            labels=list(labels.values()),
-            thresholds=list(thresholds.values()) if thresholds else None,
-            problem_type=behaviour.problem_type,
-            top_k=behaviour.top_k,
-            tolerance=conversion.tolerance,
-            answers=reference_answers(
-                classifier,
-                behaviour,
-                conversion.options.function,
-                labels,
-                conversion.samples,
-                logits,
-            ),
-        ),
+    reference = Reference(
+        labels=list(labels.values()),
+        thresholds=list(thresholds.values()) if thresholds else None,
+        problem_type=behaviour.problem_type,
+        top_k=behaviour.top_k,
+        tolerance=conversion.tolerance,
+        answers=_answers(gate, labels, conversion.samples, logits),
     )
+    write_reference(folder / REFERENCE_FILE, reference)
+    write_reference(folder / SELF_TEST_FILE, _self_test(gate, labels, reference))
     write_report(
         folder,
         Report(
@@ -117,6 +113,7 @@ def convert(conversion: Conversion, folder: Path) -> None:
             exporter=exporter,
             behaviour=behaviour,
             parity=parity,
+            precision=None,
             accuracy=_accuracy(gate, labels, thresholds, folder),
             sources=sources.references(),
             revisions=sources.revisions(),
@@ -135,6 +132,39 @@ class _Gate:
     classifier: Classifier
     behaviour: Behaviour
     tokenization: Tokenization
+
+
+def _answers(
+    gate: _Gate, labels: dict[int, str], examples: list[Example], logits: Logits
+) -> list[Answer]:
+    return reference_answers(
+        gate.classifier,
+        gate.behaviour,
+        gate.conversion.options.function,
+        labels,
+        examples,
+        logits,
+    )
+
+
+def _self_test(gate: _Gate, labels: dict[int, str], reference: Reference) -> Reference:
+    """The reference for the built-in texts: the user's own are not for an image to carry about."""
+    examples = read_samples(None, gate.conversion.options.pairs)
+    if examples == gate.conversion.samples:
+        return reference
+    usable = [example for example in examples if _has_tokens(gate.tokenization, example)]
+    if not usable:
+        return replace(reference, answers=[])
+    logits = original_logits(gate.classifier, gate.behaviour, usable)
+    return replace(reference, answers=_answers(gate, labels, usable, logits))
+
+
+def _has_tokens(tokenization: Tokenization, example: Example) -> bool:
+    try:
+        encode(tokenization, [example])
+    except UserError:
+        return False
+    return True
 
 
 def _labels(conversion: Conversion, classifier: Classifier) -> dict[int, str]:

@@ -1,73 +1,88 @@
 #!/usr/bin/env python3
 """Lay out the embedded Triton server in a folder, as it lies under /opt/tritonserver in images.
 
-Wheels come from the package index with the hashes of requirements-server.txt and are unpacked
-here, so that an image build needs neither network nor pip. Prints the folder.
+Wheels come from the package index with the hashes of the hardware profile's requirements.txt and
+are unpacked here, so that an image build needs neither network nor pip. Prints the folder of the
+server that runs on this machine; utils/server_files.py copies the one for an image.
 """
 
 import argparse
 import hashlib
-import os
+import platform
 import shutil
-import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from utils.errors import UserError, run_command
+from utils.errors import UsageError, UserError, run_command
 from utils.folders import cached_folder
 from utils.snapshot import file_digest
+from utils.targets.profiles import Profile, profile_names, read_profile
+from utils.wheels import Wheels, download_wheels, unpack_wheels
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK_FILE = ROOT / "requirements-server.txt"
-OWN_FILES = ("server", "backends")
+OWN_FILES = ("server/bin", "server/sitecustomize.py", "backends")
 
 # NumPy 1.26 has wheels for these, and Triton's Python backend has stubs.
 PYTHON_VERSIONS = ("3.11", "3.12")
-
-# Newest glibc first; pip takes a wheel when one of these names matches.
-PLATFORMS = ("manylinux_2_35", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
 
 # The Python in Debian 12, the base of the image.
 IMAGE_PYTHON_VERSION = "3.11"
 IMAGE_PYTHON = Path("/usr/bin/python3.11")
 
-# Test suites and command line tools, of no use to a server.
-SUPERFLUOUS = (
-    "numpy/**/tests",
-    "numpy/f2py",
-    "onnxruntime/tools",
-    "onnxruntime/quantization",
-    "onnxruntime/transformers",
-    "bin",
-)
+# Test suites and command line tools, of no use to a server; profiles have more of their own.
+SUPERFLUOUS = ("numpy/**/tests", "numpy/f2py", "bin")
 
 
-def lay_out(target: Path, wheels: Path, python_version: str, python: Path) -> None:
+@dataclass(frozen=True)
+class Variant:
+    """One layout of the server.
+
+    Attributes:
+        profile: the hardware; decides the packages.
+        machine: as `uname -m` names it.
+        python_version: "3.11" or "3.12"; decides the backend's stub.
+        python: the interpreter of that version where the server will run.
+        libpython: its shared library, unless the system finds it there.
+    """
+
+    profile: Profile
+    machine: str
+    python_version: str
+    python: Path
+    libpython: Path | None
+
+    @property
+    def wheels(self) -> Wheels:
+        """The packages in it."""
+        return Wheels(self.profile.lock_file, self.machine, self.python_version)
+
+    @property
+    def key(self) -> list[str]:
+        """What decides the layout, but for files."""
+        return [self.machine, self.python_version, str(self.python), str(self.libpython)]
+
+
+def lay_out(target: Path, wheels: Path, variant: Variant) -> None:
     """Fill an empty folder with bin/, lib/, backends/ and python/ (a virtual environment).
 
     Args:
         target: the folder to fill.
-        wheels: folder of the wheels of requirements-server.txt.
-        python_version: "3.11" or "3.12"; decides the backend's stub.
-        python: the interpreter of that version where the server will run.
+        wheels: folder of the wheels of the profile.
+        variant: which layout.
     """
+    python_version, python = variant.python_version, variant.python
     site_packages = target / "python" / "lib" / f"python{python_version}" / "site-packages"
-    _pip(
-        "install",
-        "--quiet",
-        "--no-index",
-        f"--find-links={wheels}",
-        "--no-compile",
-        f"--target={site_packages}",
-        *_selection(python_version),
-    )
-    for pattern in SUPERFLUOUS:
-        for path in site_packages.glob(pattern):
-            shutil.rmtree(path)
+    unpack_wheels(variant.wheels, wheels, site_packages)
+    (target / "lib").mkdir()
+    for pattern in variant.profile.libraries:
+        for path in sorted(site_packages.glob(pattern)):
+            shutil.move(path, target / "lib" / path.name)
+    remove_superfluous(site_packages, variant.profile)
 
     # The stub becomes this environment by finding its python3 first on PATH.
     (target / "python" / "bin").mkdir()
@@ -80,7 +95,9 @@ def lay_out(target: Path, wheels: Path, python_version: str, python: Path) -> No
     stub = triton / "python_backend_stubs" / python_version / "triton_python_backend_stub"
     (target / "bin").mkdir()
     shutil.move(triton / "bin" / "tritonserver", target / "bin" / "tritonserver")
-    shutil.move(site_packages / "nvidia_pytriton.libs", target / "lib")
+    for path in (site_packages / "nvidia_pytriton.libs").iterdir():
+        shutil.move(path, target / "lib" / path.name)
+    (site_packages / "nvidia_pytriton.libs").rmdir()
     shutil.move(triton / "backends", target / "backends")
     shutil.move(stub, target / "backends" / "python" / stub.name)
     shutil.rmtree(site_packages / "pytriton")
@@ -88,28 +105,64 @@ def lay_out(target: Path, wheels: Path, python_version: str, python: Path) -> No
     for path in (target / "lib").glob("libpython3*"):
         path.unlink()
 
-    for own, place in (("server/bin", "bin"), ("backends", "backends")):
-        shutil.copytree(
-            ROOT / own,
-            target / place,
-            dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+    copy_folder(ROOT / "server" / "bin", target / "bin")
+    for name in variant.profile.backends:
+        # A backend's folder is all that Triton shows to its Python.
+        for part in ("shared", name):
+            copy_folder(ROOT / "backends" / part, target / "backends" / name)
     shutil.copy(ROOT / "server" / "sitecustomize.py", site_packages)
     for path in (target / "bin").iterdir():
         path.chmod(0o755)
     (target / "backends" / "python" / stub.name).chmod(0o755)
 
 
-def server_for_image(cache: Path) -> Path:
-    """The tree to copy into an image whose base has Debian's python3.11 and libpython3.11."""
-    return _cached_tree(cache, IMAGE_PYTHON_VERSION, IMAGE_PYTHON, None)
+def remove_superfluous(site_packages: Path, profile: Profile) -> None:
+    """Delete what no server needs; a pattern that finds nothing is out of date.
+
+    Raises:
+        UserError: names such a pattern.
+    """
+    needed = {path for pattern in profile.needed for path in site_packages.glob(pattern)}
+    for pattern in (*SUPERFLUOUS, *profile.superfluous):
+        found = set(site_packages.glob(pattern))
+        if not found:
+            raise UserError(profile.lock_file, f"no package has {pattern}", "profile.toml names it")
+        for path in found - needed:
+            # Another pattern may have taken the folder around it.
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.exists() or path.is_symlink():
+                path.unlink()
 
 
-def server_for_host(cache: Path) -> Path:
+def copy_folder(source: Path, target: Path) -> None:
+    """Add our own files to a folder of the tree."""
+    shutil.copytree(
+        source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+    )
+
+
+def server_for_image(cache: Path, profile: Profile, machine: str) -> Path:
+    """The tree to copy into an image whose base has Debian's python3.11 and libpython3.11.
+
+    Args:
+        cache: of trees.
+        profile: the hardware.
+        machine: of the image, as `uname -m` names it.
+
+    Raises:
+        UsageError: the profile has no embedded server.
+    """
+    return _cached_tree(
+        cache, Variant(profile, machine, IMAGE_PYTHON_VERSION, IMAGE_PYTHON, libpython=None)
+    )
+
+
+def server_for_host(cache: Path, profile: Profile) -> Path:
     """The tree that runs right here, on this interpreter's version of Python.
 
     Raises:
+        UsageError: the profile has no embedded server.
         UserError: no wheels for this version of Python, or it came without a shared library.
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -121,59 +174,33 @@ def server_for_host(cache: Path) -> Path:
         )
     # A virtual environment's own python3 would lead the stub to that environment's packages.
     base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
-    return _cached_tree(cache, version, base, _libpython(version))
+    return _cached_tree(
+        cache, Variant(profile, platform.machine(), version, base, _libpython(version))
+    )
 
 
-def _cached_tree(cache: Path, version: str, python: Path, libpython: Path | None) -> Path:
-    own = [path for name in OWN_FILES for path in sorted((ROOT / name).rglob("*"))]
-    files = [LOCK_FILE, Path(__file__), *(p for p in own if p.is_file() and p.suffix != ".pyc")]
+def _cached_tree(cache: Path, variant: Variant) -> Path:
+    lock_file = variant.profile.lock_file
+    if not lock_file.is_file():
+        raise UsageError(
+            f"--hardware {variant.profile.name}",
+            "has no embedded server",
+            "NVIDIA's images have what it needs: --server ngc",
+        )
+    own = [path for name in OWN_FILES for path in [ROOT / name, *sorted((ROOT / name).rglob("*"))]]
+    files = [lock_file, Path(__file__), *(p for p in own if p.is_file() and p.suffix != ".pyc")]
     digests = [f"{path.relative_to(ROOT)} {file_digest(path)}" for path in files]
-    key = _digest([*digests, version, str(python), str(libpython)])
 
     def fill(target: Path) -> None:
-        wheels = cached_folder(
-            cache / "wheels",
-            _digest([file_digest(LOCK_FILE), version]),
-            lambda folder: _pip("download", "--quiet", f"--dest={folder}", *_selection(version)),
-        )
-        lay_out(target, wheels, version, python)
-        if libpython:
-            (target / "lib" / libpython.name).symlink_to(libpython)
+        lay_out(target, download_wheels(variant.wheels, cache), variant)
+        if variant.libpython:
+            (target / "lib" / variant.libpython.name).symlink_to(variant.libpython)
 
-    return cached_folder(cache / "server", key, fill)
+    return cached_folder(cache / "server", _digest([*digests, *variant.key]), fill)
 
 
 def _digest(parts: list[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _selection(python_version: str) -> list[str]:
-    return [
-        "--no-deps",
-        "--require-hashes",
-        "--only-binary=:all:",
-        "--implementation=cp",
-        f"--python-version={python_version}",
-        *(
-            f"--platform={platform}_{sysconfig.get_platform().rpartition('-')[2]}"
-            for platform in PLATFORMS
-        ),
-        f"--requirement={LOCK_FILE}",
-    ]
-
-
-def _pip(*arguments: str) -> None:
-    """Run pip; its own words go into the error.
-
-    Raises:
-        UserError: pip failed; the last line that it wrote is in the message.
-    """
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        last = (errors or done.stderr.splitlines() or ["no reason given"])[-1]
-        raise UserError("pip", last.removeprefix("ERROR: "), "is the package index in reach?")
 
 
 def _libpython(version: str) -> Path:
@@ -184,28 +211,15 @@ def _libpython(version: str) -> Path:
     raise UserError("embedded server", f"{name} not found", f"apt-get install libpython{version}")
 
 
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:
-        shutil.copy2(source, target, follow_symlinks=False)
-
-
 def main() -> None:
-    """Lay out the tree unless it is there already, and print where it is."""
+    """Lay out the tree for this machine unless it is there already, and print where it is."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--for", dest="place", choices=("host", "image"), default="host")
+    parser.add_argument("--hardware", choices=profile_names(), default="cpu")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache", help="default: .cache")
-    parser.add_argument("--copy-to", type=Path, help="copy the tree to this new folder")
     arguments = parser.parse_args()
-    make = server_for_host if arguments.place == "host" else server_for_image
-    tree = make(arguments.cache.absolute())
-    if arguments.copy_to:
-        # Links where the file system can: the tree is large and nobody writes to it.
-        shutil.copytree(tree, arguments.copy_to, symlinks=True, copy_function=_link_or_copy)
-    print(arguments.copy_to or tree)
+    print(server_for_host(arguments.cache.absolute(), read_profile(arguments.hardware)))
 
 
 if __name__ == "__main__":

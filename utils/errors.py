@@ -16,18 +16,22 @@ class UserError(Exception):
         super().__init__(" ".join(line.split()))
 
 
+class UsageError(UserError):
+    """Arguments that cannot be, alone or together; ends a command with 2 instead of 1."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an exception's text, short enough for one line of our own."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command's main and exit: 0, 1 after a UserError, 130 after Ctrl-C."""
+    """Run a command's main and exit: 0, 1 or 2 after a UserError, 130 after Ctrl-C."""
     try:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     except OSError as error:
         # A full disk, a read-only folder, a file taken away: the user's to mend, not ours to trace.
         line = f"{error.filename or 'system'}: {error.strerror or error}"

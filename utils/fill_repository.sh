@@ -14,7 +14,7 @@ Copies from ARTIFACTS (written by convert_to_onnx.py) into the rendered REPOSITO
   tokenizer.json                text_preprocessing/1/
   id2label.json                 post_processing/1/
   thresholds.json               post_processing/1/
-  report.json                   beside the models, where Triton overlooks it
+  report.json, selftest.json    beside the models, where Triton overlooks them
 EOF
 }
 
@@ -36,6 +36,7 @@ main() {
   [[ ! -e "$artifacts/thresholds.json" ]] ||
     place "$artifacts/thresholds.json" "$repository/post_processing/1"
   place "$artifacts/report.json" "$repository"
+  place "$artifacts/selftest.json" "$repository"
 }
 
 place() {

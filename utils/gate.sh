@@ -20,6 +20,11 @@ Starts DIR on the embedded server, or IMAGE in a container, on free ports of
 127.0.0.1; waits until the model is ready; sends the texts of REFERENCE (the
 reference.json of a conversion) over HTTP and gRPC in batches of all sizes and
 compares labels and scores; stops what it started.
+
+Environment, as utils/choose_target.py prints it: HARDWARE, the profile (cpu), and
+EMBEDDED, the one whose packages serve a repository here; LACKS, if it is not empty, what this machine has
+not, so that the model is served on the CPU; GPU=1 gives GPUs to a container, and
+TENSORRT_ENGINES names the folder for engines that it builds for them.
 EOF
 }
 
@@ -27,15 +32,19 @@ start() {
   local ports
   mapfile -t ports < <("$PYTHON" "$ROOT/utils/free_ports.py" 3)
   HTTP="127.0.0.1:${ports[0]}" GRPC="127.0.0.1:${ports[1]}"
-  local run
+  local run options=()
+  [[ -z "$LACKS" ]] || options+=(--allow-fallback)
   case "$KIND" in
     repository)
-      run=("$ROOT/run_triton.sh" --repository "$TARGET" --address 127.0.0.1
+      # It may have another engine than the target's.
+      [[ "$EMBEDDED" == "$HARDWARE" ]] || options=(--allow-fallback)
+      run=("$ROOT/run_triton.sh" "${options[@]}" --repository "$TARGET" --hardware "$EMBEDDED"
+        --address 127.0.0.1
         --http-port "${ports[0]}" --grpc-port "${ports[1]}" --metrics-port "${ports[2]}")
       ;;
     image)
       CONTAINER="triton-gate-$$-${ports[0]}"
-      run=(engine_run_gated "$CONTAINER" "$TARGET" "${ports[0]}" "${ports[1]}")
+      run=(engine_run_gated "$CONTAINER" "$TARGET" "${ports[0]}" "${ports[1]}" "$GPU" "${options[@]}")
       ;;
   esac
   ("${run[@]}") >"$WORK/server.log" 2>&1 &
@@ -74,6 +83,9 @@ main() {
     image:5) ENGINE="$4" ;;
     *) usage_error gate.sh "takes 'repository DIR' or 'image ENGINE IMAGE'" ;;
   esac
+  HARDWARE="${HARDWARE:-cpu}" LACKS="${LACKS:-}" GPU="${GPU:-0}"
+  EMBEDDED="${EMBEDDED:-$HARDWARE}"
+  [[ -z "$LACKS" ]] || GPU=0
   PYTHON="$(find_python)"
   WORK="$(mktemp -d)"
   trap stop EXIT

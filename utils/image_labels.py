@@ -8,21 +8,43 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from utils.artifacts import Accuracy, Report, read_report
-from utils.embedded_server import LOCK_FILE
+from utils.artifacts import Accuracy, PrecisionReport, Report, read_report
 from utils.errors import run_command
 from utils.output import write_result
+from utils.targets.profiles import Profile, profile_names, read_profile
+from utils.targets.servers import ServerKind, read_server, server_names
 
 PREFIX = "triton-image"
-TRITON_VERSION = "2.51.0"
+
+VERIFIED = "on this hardware"
 
 
-def image_labels(report: Report, model_name: str, builder_version: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class Place:
+    """Where an image is to run.
+
+    Attributes:
+        profile: the hardware.
+        server: what it is built on.
+        release: of the server; "" where there is only one.
+        lacks: what the building machine had not of that; "" for nothing.
+    """
+
+    profile: Profile
+    server: ServerKind
+    release: str
+    lacks: str
+
+
+def image_labels(
+    report: Report, model_name: str, builder_version: str, place: Place
+) -> dict[str, str]:
     """All labels; nothing in them changes between two builds of the same model."""
     behaviour, parity = report.behaviour, report.parity
     return {
@@ -36,7 +58,12 @@ def image_labels(report: Report, model_name: str, builder_version: str) -> dict[
         f"{PREFIX}.labels.source": report.sources["labels"],
         **({f"{PREFIX}.pickle.scanner": report.pickle_scanner} if report.pickle_scanner else {}),
         f"{PREFIX}.digests": _compact(report.digests),
-        f"{PREFIX}.precision": "fp32",
+        f"{PREFIX}.hardware": place.profile.name,
+        f"{PREFIX}.precision": report.precision.name if report.precision else "fp32",
+        **_precision_labels(report.precision),
+        f"{PREFIX}.verified": (
+            f"not verified on target: {place.lacks}" if place.lacks else VERIFIED
+        ),
         f"{PREFIX}.exporter": report.exporter,
         f"{PREFIX}.problem-type": behaviour.problem_type,
         f"{PREFIX}.function": behaviour.function,
@@ -47,9 +74,30 @@ def image_labels(report: Report, model_name: str, builder_version: str) -> dict[
         f"{PREFIX}.parity.changed-labels": str(parity.changed_labels),
         f"{PREFIX}.parity.texts": str(parity.texts),
         **_accuracy_labels(report.accuracy),
-        f"{PREFIX}.triton": TRITON_VERSION,
+        f"{PREFIX}.server": place.server.name,
+        f"{PREFIX}.triton.release": place.release or place.server.triton_release,
         f"{PREFIX}.versions.build": _compact(report.versions),
-        f"{PREFIX}.versions.server": _compact(locked_versions(LOCK_FILE)),
+        **_server_labels(place),
+    }
+
+
+def _precision_labels(precision: PrecisionReport | None) -> dict[str, str]:
+    if precision is None:
+        return {}
+    return {
+        f"{PREFIX}.precision.recipe": precision.recipe or "none",
+        f"{PREFIX}.precision.texts": str(precision.texts),
+        f"{PREFIX}.precision.agreement": f"{precision.agreement:.4f}",
+        f"{PREFIX}.precision.largest-difference": f"{precision.largest_difference:.2g}",
+    }
+
+
+def _server_labels(place: Place) -> dict[str, str]:
+    if place.release:
+        # What is in it, its own publisher tells.
+        return {}
+    return {
+        f"{PREFIX}.versions.server": _compact(locked_versions(place.profile.lock_file)),
     }
 
 
@@ -82,10 +130,20 @@ def main() -> None:
     parser.add_argument("artifacts", type=Path, help="folder that convert_to_onnx.py wrote")
     parser.add_argument("model_name")
     parser.add_argument("builder_version", help="version of make_triton_image.sh")
+    parser.add_argument("--hardware", choices=profile_names(), default="cpu")
+    parser.add_argument("--server", choices=server_names(), default="embedded")
+    parser.add_argument("--release", default="", help="of the server")
+    parser.add_argument("--lacks", default="", help="what the building machine had not of that")
     parser.add_argument("-o", "--output", type=Path, help="write here instead of stdout")
     arguments = parser.parse_args()
+    place = Place(
+        read_profile(arguments.hardware),
+        read_server(arguments.server),
+        arguments.release,
+        arguments.lacks,
+    )
     labels = image_labels(
-        read_report(arguments.artifacts), arguments.model_name, arguments.builder_version
+        read_report(arguments.artifacts), arguments.model_name, arguments.builder_version, place
     )
     # A label is one line in the file and one argument to the engine.
     text = "".join(f"{key}={' '.join(value.split())}\n" for key, value in labels.items())

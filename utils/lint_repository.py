@@ -22,7 +22,7 @@ from utils.errors import UserError, first_line, run_command
 VERSION = re.compile("[1-9][0-9]*")
 
 # The file that each kind of model cannot do without, in its version folder.
-NEEDED_FILES = {"onnxruntime": "model.onnx", "python": "model.py"}
+NEEDED_FILES = {"onnxruntime": "model.onnx", "openvino": "model.onnx", "python": "model.py"}
 
 
 def parse_config(path: Path) -> ModelConfig:

@@ -19,11 +19,12 @@ import onnx
 
 from utils.artifacts import GRAPH_FILE, WEIGHTS_FILE, Behaviour
 from utils.checkpoint import Classifier
+from utils.encoding import encode
 from utils.errors import UserError, first_line
 from utils.experts import all_experts
 from utils.frameworks import torch
 from utils.samples import Example
-from utils.tokenizer_export import encode, plain_tokenization
+from utils.tokenizer_export import plain_tokenization
 
 # Newest opset of the tracing exporter; every ONNX Runtime since 1.12 reads it.
 TORCHSCRIPT_OPSET = 17

@@ -8,12 +8,13 @@ import numpy as np
 
 from utils.artifacts import DEFAULT_TOLERANCE, Behaviour, Parity
 from utils.checkpoint import Classifier
+from utils.encoding import encode, longer
 from utils.errors import UserError
 from utils.frameworks import onnxruntime, torch
 from utils.original import Logits, original_logits, run_original
 from utils.samples import Example
 from utils.served import INPUT_NAMES, Tokenization
-from utils.tokenizer_export import encode, plain_tokenization
+from utils.tokenizer_export import plain_tokenization
 
 PADDED_BATCH = 4
 
@@ -116,13 +117,6 @@ def exported_logits(
             ) from error
         logits.append(outputs[0][len(filler) :])
     return np.concatenate(logits)
-
-
-def longer(examples: Sequence[Example]) -> Example:
-    """A text longer than any of the examples, so that each of them is padded beside it."""
-    longest = max(examples, key=lambda example: len(example.text) + len(example.text_pair or ""))
-    twice = f"{longest.text} {longest.text}"
-    return Example(twice, longest.text_pair and f"{longest.text_pair} {longest.text_pair}")
 
 
 def padding_side(

@@ -8,32 +8,23 @@ from tokenizers import Tokenizer
 
 from utils.artifacts import TOKENIZER_FILE, Behaviour
 from utils.checkpoint import Classifier
+from utils.encoding import encode, make_tokenization, served_tokenization
 from utils.errors import UserError
 from utils.original import original_rows
 from utils.samples import Example
-from utils.served import Encoded, Tokenization
+from utils.served import Tokenization
 
 
 def export_tokenizer(classifier: Classifier, behaviour: Behaviour, folder: Path) -> Tokenization:
     """Write tokenizer.json to `folder`; what the server encodes with is exactly this file."""
-    path = str(folder / TOKENIZER_FILE)
-    _tokenizer(classifier, behaviour).save(path)
-    return _tokenization(Tokenizer.from_file(path), behaviour)
+    _tokenizer(classifier, behaviour).save(str(folder / TOKENIZER_FILE))
+    return served_tokenization(folder, behaviour)
 
 
 def plain_tokenization(classifier: Classifier, behaviour: Behaviour, padding: str) -> Tokenization:
     """The same in memory, for one row a text and padding on the given side."""
     plain = replace(behaviour, padding=padding, long_text="truncate", stride=0)
-    return _tokenization(_tokenizer(classifier, plain), plain)
-
-
-def _tokenization(tokenizer: Tokenizer, behaviour: Behaviour) -> Tokenization:
-    return Tokenization(
-        tokenizer,
-        pairs=behaviour.pairs,
-        long_text=behaviour.long_text,
-        max_windows=behaviour.max_windows,
-    )
+    return make_tokenization(_tokenizer(classifier, plain), plain)
 
 
 def _tokenizer(classifier: Classifier, behaviour: Behaviour) -> Tokenizer:
@@ -52,21 +43,6 @@ def _tokenizer(classifier: Classifier, behaviour: Behaviour) -> Tokenizer:
         pad_token=source.pad_token or "[PAD]",
     )
     return tokenizer
-
-
-def encode(tokenization: Tokenization, examples: Sequence[Example]) -> Encoded:
-    """What the server makes of examples.
-
-    Raises:
-        UserError: a text has no tokens.
-    """
-    try:
-        return tokenization.encode(
-            [example.text for example in examples],
-            [example.text_pair or "" for example in examples],
-        )
-    except ValueError as error:
-        raise UserError("tokenizer", str(error), "leave this text out of the samples") from error
 
 
 def check_same_ids(

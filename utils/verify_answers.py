@@ -61,7 +61,8 @@ def check_answer(reference: Reference, expected: Answer, got: Prediction) -> Non
     if got.scores != sorted(got.scores, reverse=True):
         raise UserError(subject, f"scores are not sorted: {got.scores}")
     pairs = zip(got.logits, expected.logits, strict=True)
-    if not all(abs(logit - original) <= tolerance for logit, original in pairs):
+    allowed = tolerance if reference.logit_tolerance is None else reference.logit_tolerance
+    if not all(abs(logit - original) <= allowed for logit, original in pairs):
         raise UserError(subject, f"logits {got.logits}, the original {expected.logits}")
     if got.truncated != expected.truncated:
         raise UserError(subject, f"truncated is {got.truncated}, not {expected.truncated}")
@@ -123,12 +124,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="name of the ensemble")
-    parser.add_argument("reference", type=Path, help="reference.json of the conversion")
+    parser.add_argument("reference", type=Path, help="reference.json or selftest.json")
     parser.add_argument("--http", default="127.0.0.1:8000", metavar="HOST:PORT")
     parser.add_argument("--grpc", default="127.0.0.1:8001", metavar="HOST:PORT")
     parser.add_argument("--timeout", type=float, default=120, help="seconds to wait for ready")
     arguments = parser.parse_args()
     reference = read_reference(arguments.reference)
+    if not reference.answers:
+        raise UserError(arguments.reference, "has no texts to compare")
     for protocol in ("http", "grpc"):
         server = Server(protocol, getattr(arguments, protocol))
         wait_until_ready(server, arguments.model, arguments.timeout)

@@ -1,15 +1,29 @@
 """Whole rendered configs against the checked-in ones; update.py rewrites those."""
 
+import json
 from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from tests.golden.update import CASES, EXPECTED, ROOT, configs, render
+from tests.golden.update import CASES, EXPECTED, ROOT, Case, render, written
 from utils.lint_repository import lint
+from utils.targets.profiles import read_profile
 
-EXPECTED_FILES = sorted(str(path.relative_to(EXPECTED)) for path in EXPECTED.rglob("config.pbtxt"))
+EXPECTED_FILES = sorted(str(path.relative_to(EXPECTED)) for path in EXPECTED.rglob("*.*"))
+CONFIGS = [path for path in EXPECTED_FILES if Path(path).name == "config.pbtxt"]
+FALLBACK = "model_onnx/configs/fallback.pbtxt"
+WITH_FALLBACK = sorted(path.split("/")[0] for path in EXPECTED_FILES if path.endswith(FALLBACK))
+
+# What a profile may say of a model.
+ENGINE_FIELDS = {
+    "backend",
+    "default_model_filename",
+    "instance_group",
+    "optimization",
+    "parameters",
+}
 
 
 @pytest.fixture(scope="module", params=sorted(CASES))
@@ -29,24 +43,27 @@ def parsed(path: Path) -> ModelConfig:
     return text_format.Parse(path.read_text(encoding="utf-8"), ModelConfig())
 
 
-def test_every_case_has_its_expected_configs_and_there_are_no_others() -> None:
-    models = {"text_preprocessing", "model_onnx", "post_processing"}
-    wanted = {
-        f"{name}/{model}/config.pbtxt"
-        for name, case in CASES.items()
-        for model in models | {case.model_name}
-    }
+def expected_files(case: Case) -> set[str]:
+    """What is written for a case."""
+    models = {"text_preprocessing", "model_onnx", "post_processing", case.model_name}
+    files = {"hardware.json", *(f"{model}/config.pbtxt" for model in models)}
+    needs = read_profile(case.hardware).needs(case.precision, case.server)
+    return files | {FALLBACK} if needs["gpu"] or needs["cpu_flags"] else files
+
+
+def test_every_case_has_its_expected_files_and_there_are_no_others() -> None:
+    wanted = {f"{name}/{file}" for name, case in CASES.items() for file in expected_files(case)}
     assert set(EXPECTED_FILES) == wanted
 
 
-def test_rendered_configs_are_the_expected_ones(case: str, rendered: Path) -> None:
-    assert configs(rendered) == configs(EXPECTED / case), "python tests/golden/update.py, then diff"
+def test_what_is_rendered_is_what_is_expected(case: str, rendered: Path) -> None:
+    assert written(rendered) == written(EXPECTED / case), "python tests/golden/update.py, then diff"
 
 
 def test_nothing_of_the_template_is_left_in_a_rendered_repository(rendered: Path) -> None:
     names = [path.name for path in rendered.rglob("*")]
     assert not [name for name in names if name.endswith(".template") or name == ".gitkeep"]
-    assert not [text for text in configs(rendered).values() if "$" in text]
+    assert not [text for text in written(rendered).values() if "$" in text]
 
 
 def test_the_rest_of_the_template_is_copied_as_it_is(rendered: Path) -> None:
@@ -62,7 +79,7 @@ def test_a_rendered_repository_with_its_graph_passes_the_lint(case: str, rendere
     assert CASES[case].model_name in lint(rendered)
 
 
-@pytest.mark.parametrize("path", EXPECTED_FILES)
+@pytest.mark.parametrize("path", CONFIGS)
 def test_an_expected_config_parses_and_names_its_folder(path: str) -> None:
     config = parsed(EXPECTED / path)
     assert config.name == Path(path).parent.name
@@ -100,3 +117,32 @@ def test_no_output_of_an_ensemble_feeds_a_step(case: str) -> None:
     outputs = {item.name for item in ensemble.output}
     fed = {name for step in ensemble.ensemble_scheduling.step for name in step.input_map.values()}
     assert not outputs & fed
+
+
+def test_a_repository_says_what_it_was_made_for(case: str) -> None:
+    hardware = json.loads((EXPECTED / case / "hardware.json").read_text(encoding="utf-8"))
+    wanted = CASES[case]
+    assert (hardware["hardware"], hardware["precision"], hardware["server"]) == (
+        wanted.hardware,
+        wanted.precision,
+        wanted.server,
+    )
+    config = parsed(EXPECTED / case / "model_onnx" / "config.pbtxt")
+    on_gpu = config.instance_group[0].kind == config.instance_group[0].KIND_GPU
+    assert hardware["needs"]["gpu"] is on_gpu
+
+
+@pytest.mark.parametrize("name", WITH_FALLBACK)
+def test_a_fallback_is_the_same_model_with_the_engine_of_a_profile_for_any_machine(
+    name: str,
+) -> None:
+    config = parsed(EXPECTED / name / "model_onnx" / "config.pbtxt")
+    fallback = parsed(EXPECTED / name / FALLBACK)
+    other = {"cpu": "bert", "openvino": "openvino_fp32"}[
+        read_profile(CASES[name].hardware).fallback
+    ]
+    cpu = parsed(EXPECTED / other / "model_onnx" / "config.pbtxt")
+    for field in {item.name for item in ModelConfig.DESCRIPTOR.fields} - ENGINE_FIELDS:
+        assert getattr(fallback, field) == getattr(config, field), field
+    for field in ENGINE_FIELDS:
+        assert getattr(fallback, field) == getattr(cpu, field), field

@@ -26,6 +26,10 @@ class Case:
         model_name: name of the ensemble.
         max_batch_size: most texts in one request.
         behaviour: what the model's Behaviour has otherwise than the tests' usual one.
+        hardware: profile.
+        precision: in which the graph computes.
+        server: by which it is served.
+        release: of that server.
     """
 
     inputs: tuple[str, ...]
@@ -33,11 +37,16 @@ class Case:
     model_name: str
     max_batch_size: int
     behaviour: dict[str, object] = field(default_factory=dict)
+    hardware: str = "cpu"
+    precision: str = "fp32"
+    server: str = "embedded"
+    release: str = ""
 
 
 BERT = ("input_ids", "token_type_ids", "attention_mask")
 DISTILBERT = ("input_ids", "attention_mask")
 MULTI_LABEL = {"problem_type": "multi_label_classification", "function": "sigmoid"}
+WINDOWS = {"long_text": "window", "max_windows": 12}
 
 CASES = {
     "bert": Case(BERT, 3, "ratings", 4),
@@ -51,14 +60,27 @@ CASES = {
         16,
         {"problem_type": "regression", "function": "none", "top_k": 1, "long_text": "head-tail"},
     ),
-    "windows": Case(BERT, 3, "documents", 4, {"long_text": "window", "max_windows": 12}),
+    "windows": Case(BERT, 3, "documents", 4, WINDOWS),
+    "cpu_int8": Case(DISTILBERT, 3, "small", 4, precision="int8"),
+    "openvino_fp32": Case(DISTILBERT, 3, "intel", 4, hardware="openvino"),
+    "openvino_bf16": Case(BERT, 3, "intel", 4, hardware="openvino", precision="bf16"),
+    "cuda_fp16": Case(BERT, 3, "fast", 32, hardware="cuda", precision="fp16"),
+    "cuda_fp32": Case(
+        DISTILBERT, 3, "exact", 32, hardware="cuda", server="ngc-slim", release="26.08"
+    ),
+    "tensorrt": Case(BERT, 3, "engines", 8, {}, "tensorrt", "fp16", server="ngc", release="26.08"),
+    "tensorrt_windows": Case(
+        DISTILBERT, 3, "documents", 2, WINDOWS, "tensorrt", server="ngc", release="26.07"
+    ),
 }
 
 
 def render(case: Case, folder: Path) -> Path:
     """Write what a conversion would, render it as make_triton_image.sh does, return the result."""
+    from tests.in_process import call
     from tests.unit.graphs import write_graph, write_warmup
-    from tests.unit.reports import make_behaviour, make_report
+    from tests.unit.reports import make_behaviour, make_precision, make_report
+    from utils import describe_hardware, template_variables
     from utils.artifacts import GRAPH_FILE, WARMUP_FOLDER, write_report
 
     artifacts, variables, repository = (folder / name for name in ("artifacts", "env", "models"))
@@ -73,38 +95,45 @@ def render(case: Case, folder: Path) -> Path:
         shapes=dict.fromkeys(case.inputs, dims),
     )
     write_warmup(artifacts / WARMUP_FOLDER, case.inputs)
-    write_report(artifacts, make_report(classes=case.classes, behaviour=behaviour))
-    _run(
-        *(sys.executable, ROOT / "utils" / "template_variables.py", "--output", variables),
+    precision = None if case.precision == "fp32" else make_precision(case.precision)
+    write_report(
+        artifacts, make_report(classes=case.classes, behaviour=behaviour, precision=precision)
+    )
+    call(
+        template_variables.main,
+        *("--output", variables, "--hardware", case.hardware, "--release", case.release),
         *(artifacts, case.model_name, str(case.max_batch_size)),
     )
-    _run(
-        *(ROOT / "process_template.sh", "--variables", variables),
-        *(ROOT / "model_repository", repository),
+    subprocess.run(
+        [
+            *(ROOT / "process_template.sh", "--variables", variables),
+            *(ROOT / "model_repository", repository),
+        ],
+        check=True,
+    )
+    call(
+        describe_hardware.main,
+        *("--hardware", case.hardware, "--server", case.server, artifacts, repository),
     )
     return repository
 
 
-def _run(*command: str | Path) -> None:
-    subprocess.run(command, check=True)
-
-
-def configs(repository: Path) -> dict[str, str]:
-    """Path inside the repository to text, of every config.pbtxt."""
+def written(repository: Path) -> dict[str, str]:
+    """Path inside the repository to text, of every configuration and of hardware.json."""
     return {
         str(path.relative_to(repository)): path.read_text(encoding="utf-8")
-        for path in sorted(repository.rglob("config.pbtxt"))
+        for path in sorted([*repository.rglob("*.pbtxt"), repository / "hardware.json"])
     }
 
 
 def main() -> None:
-    """Rewrite all expected configs."""
+    """Rewrite all that is expected."""
     shutil.rmtree(EXPECTED, ignore_errors=True)
     for name, case in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
-            for path, text in configs(render(case, Path(folder))).items():
+            for path, text in written(render(case, Path(folder))).items():
                 target = EXPECTED / name / path
-                target.parent.mkdir(parents=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(text, encoding="utf-8")
 
 

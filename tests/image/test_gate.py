@@ -64,7 +64,7 @@ def test_the_container_gate_sees_a_changed_score_and_removes_its_container(
         truncated=False,
     )
     write_reference(
-        tmp_path,
+        tmp_path / "reference.json",
         Reference(
             labels=prediction.labels,
             thresholds=None,
@@ -176,9 +176,11 @@ def test_the_readmes_way_by_hand_gives_an_image_that_answers(built: Built, tmp_p
       $PYTHON utils/template_variables.py -o {tmp_path}/variables.env {tmp_path}/artifacts by_hand 4
       ./process_template.sh --variables {tmp_path}/variables.env model_repository {context}/models
       utils/fill_repository.sh {tmp_path}/artifacts {context}/models
-      $PYTHON utils/embedded_server.py --for image --copy-to {context}/server
-      docker build -t by_hand:pytest -f Dockerfile \\
-        --build-arg BASE_IMAGE="$(utils/base_image.sh docker hardware/cpu.env)" {context}
+      $PYTHON utils/server_files.py {context}/server
+      mkdir {context}/certificates
+      $PYTHON utils/choose_target.py -o {tmp_path}/target.env
+      docker build -t by_hand:pytest -f server/embedded/Dockerfile \\
+        --build-arg BASE_IMAGE="$(utils/base_image.sh docker {tmp_path}/target.env)" {context}
     """
     done = subprocess.run(
         ["bash", "-c", steps], cwd=ROOT, check=False, capture_output=True, text=True,

@@ -1,11 +1,16 @@
 #!/usr/bin/env bats
-# lib/engine.sh and utils/base_image.sh: what docker, podman and buildah are told.
+# lib/engine.sh and the scripts that do nothing else: what docker, podman and buildah are told.
 
 load helper
 
 setup_file() {
   make_shared_files
   copy_scripts "$BATS_FILE_TMPDIR/repo"
+  export TARGETS="$BATS_FILE_TMPDIR"
+  make_target cpu.env
+  make_target arm64.env --platform linux/arm64
+  make_target mirror.env --registry mirror.example
+  make_target ngc.env --hardware tensorrt --server ngc
 }
 
 setup() {
@@ -21,11 +26,20 @@ teardown() {
   end_processes
 }
 
-# base_image ENGINE [OUTPUT_FILE]
+# base_image ENGINE [OUTPUT_FILE]: of the target TARGET, cpu unless it is set
 base_image() {
   local engine="$1"
   shift
-  run --separate-stderr "$REPO/utils/base_image.sh" "$engine" "$REPO/hardware/cpu.env" "$@"
+  run --separate-stderr "$REPO/utils/base_image.sh" "$engine" "$TARGETS/${TARGET:-cpu}.env" "$@"
+}
+
+# assert_not_replaced IMAGE: it cannot be pulled, and nothing is made in its place
+assert_not_replaced() {
+  base_image docker
+  assert_failure 1
+  assert_output ''
+  assert_equal "${stderr_lines[-1]}" "error: $1: cannot be pulled"
+  assert_not_called 'mmdebstrap .*'
 }
 
 # no_base_image: the engines lack it and cannot pull it; .cache/ is written to a copy
@@ -90,25 +104,139 @@ bootstrapped() {
   assert_output podman
 }
 
-@test "docker is asked for an image as docker wants it" {
-  ENGINE=docker
-  run engine_has_image debian:12-slim
-  assert_success
-  assert_called 'docker image inspect debian:12-slim'
+# assert_inspected ENGINE CALL: CALL asks for an image; its platform may be any, this one's, no other
+assert_inspected() {
+  ENGINE="$1"
+  engine_has_image debian:12-slim
+  engine_has_image debian:12-slim linux/amd64
+  run engine_has_image debian:12-slim linux/arm64
+  assert_failure
+  assert_called "$2 debian:12-slim" 3
 }
 
-@test "podman is asked for an image as podman wants it" {
-  ENGINE=podman
-  run engine_has_image debian:12-slim
-  assert_success
-  assert_called 'podman inspect --type image debian:12-slim'
+@test "docker is asked for an image and its platform as docker wants it" {
+  assert_inspected docker 'docker image inspect --format \\{\\{\.Os\\}\\}/\\{\\{\.Architecture\\}\\}'
+}
+
+@test "podman is asked for an image and its platform as podman wants it" {
+  assert_inspected podman 'podman inspect --type image --format \\{\\{\.Os\\}\\}/\\{\\{\.Architecture\\}\\}'
+}
+
+@test "buildah is asked for an image and its platform as buildah wants it" {
+  assert_inspected buildah 'buildah inspect --type image --format \\{\\{\.OCIv1\.OS\\}\\}/\\{\\{\.OCIv1\.Architecture\\}\\}'
 }
 
 @test "an image that the engine lacks is not there" {
+  for ENGINE in docker podman buildah; do
+    run engine_has_image missing:1
+    assert_failure
+    assert_output ''
+  done
+}
+
+@test "an image of another platform is not one of this machine" {
+  make_image_file debian:12-slim platform=linux/arm64
+  for ENGINE in docker podman buildah; do
+    run engine_has_image debian:12-slim linux/amd64
+    assert_failure
+  done
+}
+
+@test "a label is read with each engine" {
+  make_image_file triton_cls:1 'label a.key=some words' 'label b.key=other'
+  for ENGINE in docker podman buildah; do
+    run engine_label triton_cls:1 a.key
+    assert_success
+    assert_output 'some words'
+  done
+}
+
+@test "a label that an image lacks is empty" {
+  for ENGINE in docker podman buildah; do
+    run engine_label debian:12-slim a.key
+    assert_success
+    assert_output ''
+  done
+}
+
+@test "the digest of an image is the registry's" {
+  make_image_file debian:12-slim digest=docker.io/library/debian@sha256:0123
+  for ENGINE in docker podman; do
+    run engine_digest debian:12-slim
+    assert_output sha256:0123
+  done
+}
+
+@test "an image that came from no registry has no digest" {
+  make_image_file triton_base:1 digest=localhost/triton_base@sha256:0123
+  for ENGINE in docker podman buildah; do
+    run engine_digest triton_base:1
+    assert_success
+    assert_output ''
+    run engine_digest debian:12-slim
+    assert_success
+    assert_output ''
+  done
+}
+
+@test "docker and podman read a file of an image in a container without a network" {
+  for ENGINE in docker podman; do
+    run engine_read_file triton_cls:1 /models/selftest.json
+    assert_output 'stub selftest.json'
+    assert_called "$ENGINE run --rm --network none --entrypoint cat triton_cls:1 /models/selftest\.json"
+  done
+}
+
+@test "buildah reads a file of an image and removes its container" {
   ENGINE=buildah
-  run engine_has_image missing:1
-  assert_failure
-  assert_called 'buildah inspect --type image missing:1'
+  run engine_read_file triton_cls:1 /models/selftest.json
+  assert_output 'stub selftest.json'
+  assert_called 'buildah from --pull-never triton_cls:1'
+  assert_called 'buildah run --isolation chroot stub-container -- cat /models/selftest\.json'
+  assert_called 'buildah rm stub-container'
+}
+
+@test "a file that an image lacks is an error with each engine, and leaves no container" {
+  local engine
+  for engine in docker podman buildah; do
+    STUB_FAIL="$engine run cat" run --separate-stderr "$REPO/utils/read_image_file.sh" "$engine" triton_cls:1 /file read
+    assert_failure 1
+    assert_equal "${stderr_lines[-1]}" 'error: triton_cls:1: has no /file (it was built by an older version)'
+  done
+  assert_called 'buildah rm stub-container'
+}
+
+@test "a file of an image is written where it is wanted" {
+  run --separate-stderr "$REPO/utils/read_image_file.sh" docker triton_cls:1 /models/selftest.json 'my file'
+  assert_success
+  assert_output ''
+  assert_equal "$(<'my file')" 'stub selftest.json'
+}
+
+@test "buildah's container is removed when a read is ended" {
+  STUB_HANG='buildah run cat' setsid "$REPO/utils/read_image_file.sh" buildah triton_cls:1 /file read 2>/dev/null 3>&- &
+  wait_until 10 test -e "$STUB_FOLDER/hanging"
+  kill -TERM -- "-$!"
+  wait "$!" || true
+  assert_called 'buildah rm stub-container'
+  assert_no_processes
+}
+
+# assert_pulled PLATFORM OPTIONS: with each engine
+assert_pulled() {
+  for ENGINE in docker podman buildah; do
+    STUB_REGISTRY=1 run engine_pull other:1 "$1"
+    assert_success
+    assert_called "$ENGINE pull ${2}other:1"
+  done
+}
+
+@test "this machine's platform is not given to a pull" {
+  assert_pulled linux/amd64 ''
+}
+
+@test "another platform is given to a pull" {
+  assert_pulled linux/arm64 '--platform linux/arm64 '
 }
 
 # assert_buildkit VALUE: what docker build gets in DOCKER_BUILDKIT
@@ -172,23 +300,6 @@ assert_buildkit() {
   assert_failure
 }
 
-@test "docker imports a tar file with a PATH" {
-  ENGINE=docker
-  : >base.tar
-  engine_import base.tar base:1 /usr/bin:/bin
-  assert_called 'docker import --change ENV\\ PATH=/usr/bin:/bin base.tar base:1'
-}
-
-@test "buildah imports a tar file with a PATH" {
-  ENGINE=buildah
-  : >base.tar
-  run --separate-stderr engine_import base.tar base:1 /usr/bin:/bin
-  assert_output ''
-  assert_called 'buildah add stub-container base.tar /'
-  assert_called 'buildah config --env PATH=/usr/bin:/bin stub-container'
-  assert_called 'buildah commit --rm stub-container base:1'
-}
-
 @test "each engine takes a candidate away with rmi" {
   local engine
   for engine in docker podman buildah; do
@@ -212,26 +323,57 @@ assert_buildkit() {
   assert_no_calls
 }
 
-@test "docker runs the gated image on the loopback address and removes it" {
-  ENGINE=docker
-  run engine_run_gated name triton_cls:1 18000 18001
+# run_gated ENGINE GPU [SERVE_OPTION ...]
+run_gated() {
+  ENGINE="$1"
+  run engine_run_gated name triton_cls:1 18000 18001 "${@:2}"
   assert_success
-  assert_called 'docker run --rm --name name --publish 127\.0\.0\.1:18000:8000 --publish 127\.0\.0\.1:18001:8001 triton_cls:1'
+}
+
+readonly PORTS='--publish 127\.0\.0\.1:18000:8000 --publish 127\.0\.0\.1:18001:8001'
+
+@test "docker runs the gated image on the loopback address and removes it" {
+  run_gated docker 0
+  assert_called "docker run --rm --name name $PORTS triton_cls:1"
 }
 
 @test "podman runs the gated image on the loopback address and removes it" {
-  ENGINE=podman
-  run engine_run_gated name triton_cls:1 18000 18001
-  assert_success
-  assert_called 'podman run --rm --name name .*--publish 127\.0\.0\.1:18000:8000 --publish 127\.0\.0\.1:18001:8001 triton_cls:1'
+  run_gated podman 0
+  assert_called "podman run --rm --name name --no-healthcheck --ulimit nofile=1000:1000 --ulimit nproc=1000:1000 $PORTS triton_cls:1"
 }
 
 @test "buildah runs the gated image's server on the loopback address" {
-  ENGINE=buildah
-  run engine_run_gated name triton_cls:1 18000 18001
-  assert_success
+  run_gated buildah 0
   assert_called 'buildah from --name name --pull-never triton_cls:1'
-  assert_called 'buildah run .*name -- .*/serve --http-address=127\.0\.0\.1 --http-port=18000 --grpc-address=127\.0\.0\.1 --grpc-port=18001.*'
+  assert_called 'buildah run .*name -- .*/serve --http-address=127\.0\.0\.1 --http-port=18000 --grpc-address=127\.0\.0\.1 --grpc-port=18001 --allow-metrics=false'
+}
+
+@test "each engine passes the server's options on behind the image" {
+  local engine
+  for engine in docker podman buildah; do
+    run_gated "$engine" 0 --allow-fallback
+    assert_called "$engine run .*(triton_cls:1|--allow-metrics=false) --allow-fallback"
+  done
+}
+
+@test "docker gives all GPUs to a container that needs them" {
+  run_gated docker 1
+  assert_called "docker run --rm --name name $PORTS --gpus all triton_cls:1"
+}
+
+@test "podman gives all GPUs to a container that needs them" {
+  run_gated podman 1
+  assert_called "podman run .* $PORTS --device nvidia.com/gpu=all triton_cls:1"
+}
+
+@test "a container with GPUs gets the folder for engines" {
+  TENSORRT_ENGINES='/my engines' run_gated docker 1
+  assert_called 'docker run .* --volume /my\\ engines:/engines --gpus all triton_cls:1'
+}
+
+@test "a container without GPUs gets no folder for engines" {
+  TENSORRT_ENGINES=/engines run_gated docker 0
+  assert_not_called 'docker run .*--volume.*'
 }
 
 @test "docker and podman remove the gated container by force" {
@@ -274,7 +416,7 @@ assert_buildkit() {
   assert_not_called 'mmdebstrap .*'
 }
 
-@test "BASE_IMAGE wins over the profile" {
+@test "BASE_IMAGE wins over the target" {
   : >"$STUB_FOLDER/images/other:1"
   BASE_IMAGE=other:1 base_image docker
   assert_success
@@ -310,16 +452,19 @@ assert_buildkit() {
   assert_equal "$(bootstrapped)" "$output"
 }
 
-@test "the packages of the profile go into the base image" {
+@test "the packages of the server go into the base image" {
   no_base_image
   base_image docker
   assert_called 'mmdebstrap .*--include=.*libpython3\.11.*tini.* bookworm .*'
 }
 
-@test "the tar file that was made is what gets imported" {
+@test "the base image is built of the tar file that was made" {
+  local folder
   no_base_image
   base_image docker
-  assert_called "docker import --change .*PATH=.* $REPO/.cache/base/bookworm-[0-9a-f]{12}\.tar triton_base:bookworm-[0-9a-f]{12}"
+  folder="$REPO/.cache/base/${output#*:}"
+  assert_equal "$(<"$folder/base.tar")" 'stub tar'
+  assert_called "docker build .*--tag $output --file $REPO/server/base/Dockerfile $folder"
 }
 
 @test "a base image that was made is named as local for podman" {
@@ -335,36 +480,87 @@ assert_buildkit() {
   base_image docker
   assert_success
   assert_output "$(bootstrapped)"
-  assert_not_called 'docker (pull|import) .*'
+  assert_not_called 'docker (pull|build) .*'
   assert_not_called 'mmdebstrap .*'
 }
 
-@test "another engine imports the tar file of the first" {
+@test "another engine takes the tar file of the first" {
   no_base_image
   base_image docker
   base_image podman
   assert_success
-  assert_called 'podman import .*'
+  assert_called 'podman build .*'
   assert_called 'mmdebstrap .*' 1
 }
 
 @test "other packages make another base image" {
   no_base_image
   base_image docker
-  printf 'BASE_PACKAGES="tini other"\n' >>"$REPO/hardware/cpu.env"
-  base_image docker
-  assert_called 'mmdebstrap .*' 2
+  sed 's/tini/tini\\ other/' "$TARGETS/cpu.env" >other.env
+  TARGETS="$PWD" TARGET=other base_image docker
+  assert_called 'mmdebstrap .*tini\\ other.*' 1
   assert_equal "$(bootstrapped | wc -l)" 2
 }
 
 @test "two calls at once make one base image" {
   no_base_image
-  "$REPO/utils/base_image.sh" docker "$REPO/hardware/cpu.env" first 2>/dev/null 3>&- &
-  "$REPO/utils/base_image.sh" docker "$REPO/hardware/cpu.env" second 2>/dev/null 3>&- &
+  "$REPO/utils/base_image.sh" docker "$TARGETS/cpu.env" first 2>/dev/null 3>&- &
+  "$REPO/utils/base_image.sh" docker "$TARGETS/cpu.env" second 2>/dev/null 3>&- &
   wait
   assert_called 'mmdebstrap .*' 1
   assert_files_equal first second
   assert_equal "$(<first)" "$(bootstrapped)"
+}
+
+@test "a base image of another platform is pulled though this machine's is there" {
+  TARGET=arm64 STUB_REGISTRY=1 base_image docker
+  assert_success
+  assert_output debian:12-slim
+  assert_called 'docker pull --platform linux/arm64 debian:12-slim'
+}
+
+@test "a base image of this machine is pulled though another platform's is there" {
+  make_image_file debian:12-slim platform=linux/arm64
+  STUB_REGISTRY=1 base_image docker
+  assert_success
+  assert_called 'docker pull debian:12-slim'
+}
+
+@test "a base image of another platform is made and built for it" {
+  no_base_image
+  TARGET=arm64 base_image docker
+  assert_success
+  assert_called 'mmdebstrap .*--architectures=arm64 .*'
+  assert_called "docker build .*--tag $output .*--platform linux/arm64 .*"
+}
+
+@test "a base image of a platform whose programs do not run here is an error" {
+  no_base_image
+  TARGET=arm64 STUB_EMULATED=amd64 base_image docker
+  assert_failure 1
+  assert_regex "${stderr_lines[-1]}" '^error: base image for arm64: this machine cannot run its programs \(.*qemu-user-static.*\)$'
+  assert_not_called 'mmdebstrap .*'
+}
+
+@test "base images of two platforms are two" {
+  no_base_image
+  base_image docker
+  TARGET=arm64 base_image docker
+  assert_equal "$(bootstrapped | wc -l)" 2
+}
+
+@test "a base image from the user's registry is pulled from there" {
+  TARGET=mirror STUB_REGISTRY=1 base_image docker
+  assert_output mirror.example/library/debian:12-slim
+  assert_called 'docker pull mirror\.example/library/debian:12-slim'
+}
+
+@test "a base image that the user's registry has not is an error, not replaced" {
+  TARGET=mirror assert_not_replaced mirror.example/library/debian:12-slim
+}
+
+@test "one of NVIDIA's images that cannot be pulled is an error, not replaced" {
+  TARGET=ngc assert_not_replaced nvcr.io/nvidia/tritonserver:26.08-py3
 }
 
 @test "a base image that cannot be made leaves no tar file" {
@@ -373,7 +569,7 @@ assert_buildkit() {
   assert_failure 1
   assert_output ''
   assert_equal "${stderr_lines[-1]}" "error: mmdebstrap: E: no packages in reach (are Debian's packages in reach?)"
-  assert_equal "$(ls "$REPO/.cache/base")" lock
+  assert_equal "$(find "$REPO/.cache/base" -type f)" "$REPO/.cache/base/lock"
 }
 
 @test "a missing mmdebstrap is an error that names its package" {
@@ -384,7 +580,7 @@ assert_buildkit() {
   assert_regex "${stderr_lines[-1]}" '^error: mmdebstrap: not installed \(apt-get install mmdebstrap\)$'
 }
 
-@test "base_image.sh without a profile is a usage error" {
+@test "base_image.sh without a target is a usage error" {
   run --separate-stderr "$REPO/utils/base_image.sh" docker
   assert_error 2 base_image.sh
 }

@@ -12,7 +12,7 @@ setup() {
   local file
   enter_workplace "$BATS_TEST_TMPDIR" "$BATS_FILE_TMPDIR/repo"
   mkdir -p 'my artifacts' 'my repository'/{cls_model,model_onnx,post_processing,text_preprocessing}/1
-  for file in model.onnx tokenizer.json id2label.json report.json reference.json; do
+  for file in model.onnx tokenizer.json id2label.json report.json reference.json selftest.json; do
     printf 'this is %s\n' "$file" >"my artifacts/$file"
   done
   mkdir 'my artifacts/warmup'
@@ -35,9 +35,10 @@ readonly PLACES='./model_onnx/1/model.onnx
 ./model_onnx/warmup/input_ids
 ./post_processing/1/id2label.json
 ./report.json
+./selftest.json
 ./text_preprocessing/1/tokenizer.json'
 
-@test "graph, labels, report and tokenizer get their places, and nothing else does" {
+@test "graph, labels, report, self-test and tokenizer get their places, and nothing else does" {
   fill 'my artifacts' 'my repository'
   assert_success
   assert_equal "$(files)" "$PLACES"
@@ -85,7 +86,7 @@ readonly PLACES='./model_onnx/1/model.onnx
 
 @test "each file that every model has is required" {
   local file
-  for file in model.onnx tokenizer.json id2label.json report.json; do
+  for file in model.onnx tokenizer.json id2label.json report.json selftest.json; do
     mv "my artifacts/$file" aside
     fill 'my artifacts' 'my repository'
     assert_error 1 "my artifacts/$file"
@@ -128,5 +129,5 @@ Copies from ARTIFACTS (written by convert_to_onnx.py) into the rendered REPOSITO
   tokenizer.json                text_preprocessing/1/
   id2label.json                 post_processing/1/
   thresholds.json               post_processing/1/
-  report.json                   beside the models, where Triton overlooks it'
+  report.json, selftest.json    beside the models, where Triton overlooks them'
 }

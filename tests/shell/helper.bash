@@ -25,6 +25,7 @@ make_shared_files() {
   done
   ln -s -- "$stubs/stub.bash" "$STUBS/stub.bash"
   ln -s -- "$stubs/mmdebstrap.sh" "$STUBS/mmdebstrap"
+  ln -s -- "$stubs/arch-test.sh" "$STUBS/arch-test"
   ln -s -- "$stubs/python.sh" "$STUBS/stub_python"
   ln -s -- "$stubs/serve.sh" "$STUB_SERVER/bin/serve"
 }
@@ -45,11 +46,14 @@ enter_workplace() {
   # shellcheck disable=SC2034
   INPUTS=("$INPUTS_FOLDER/model" "$INPUTS_FOLDER/tokenizer" "$INPUTS_FOLDER/id2label.json")
   unset BASE_IMAGE DOCKER_BUILDKIT QUIET DRY_RUN PULL_TIMEOUT_SECONDS
+  unset HARDWARE EMBEDDED LACKS GPU TENSORRT_ENGINES
+  unset {http,https,no}_proxy {HTTP,HTTPS,NO}_PROXY
+  unset SSL_CERT_FILE PIP_CERT {REQUESTS_CA,CURL_CA,AWS_CA}_BUNDLE
 }
 
 copy_scripts() {
   mkdir -p -- "$1/utils"
-  (cd -- "$SOURCE_ROOT" && cp -R -- lib hardware model_repository ./*.sh Dockerfile "$1/" && cp -- utils/*.sh "$1/utils/")
+  (cd -- "$SOURCE_ROOT" && cp -R -- lib model_repository ./*.sh "$1/" && cp -- utils/*.sh "$1/utils/")
 }
 
 # in_background COMMAND ...: for setup_file, whose tests begin meanwhile
@@ -105,15 +109,34 @@ make_image() {
 # The options that make_triton_image.sh passes on to the conversion, one a line
 table_options() {
   # shellcheck disable=SC2016
-  bash -c 'source "$1" && printf "%s\n" "${!CONVERSION_VALUES[@]}"' bash "$REPO/make_triton_image.sh" | sort
+  bash -c 'source "$1" && printf "%s\n" "${!CONVERSION_VALUES[@]}"' bash "$REPO/lib/arguments.sh" | sort
+}
+
+# Those that it passes on to choose_target.py
+target_options() {
+  # shellcheck disable=SC2016
+  bash -c 'source "$1" && printf "%s\n" "${TARGET_OPTIONS[@]}"' bash "$REPO/lib/arguments.sh" | sort
+}
+
+# make_target FILE [OPTION VALUE ...]: for setup_file, a target.env of the stub of choose_target.py
+make_target() {
+  STUB_FOLDER="$BATS_FILE_TMPDIR" "$STUBS/stub_python" "$BATS_FILE_TMPDIR/repo/utils/choose_target.py" \
+    "${@:2}" >"$BATS_FILE_TMPDIR/$1"
+}
+
+# make_image_file REFERENCE [LINE ...]: an image of the engines; LINE is as stubs/engine.sh wants it
+make_image_file() {
+  local name="$1"
+  shift
+  printf '%s\n' "$@" >"$STUB_FOLDER/images/${name//\//%}"
 }
 
 # hide_command NAME: PATH with the stubs and what the scripts may use of the system, less NAME
 hide_command() {
   local name="$1" links="$BATS_TEST_TMPDIR/path" tool tools=()
-  for tool in awk basename bash cat chmod cksum comm cp cut date dirname env envsubst find flock grep \
+  for tool in awk basename bash cat chmod cksum comm cp cut date dirname dpkg env envsubst find flock grep \
     head id install ln ls mkdir mktemp mmdebstrap mv od readlink realpath rm rmdir sed seq setpriv \
-    setsid sha256sum sleep sort stat tail tee timeout touch tr uniq wc xargs; do
+    setsid sha256sum sleep sort stat tail tee timeout touch tr uname uniq wc xargs; do
     [[ "$tool" == "$name" ]] || tools+=("$(type -P "$tool")")
   done
   mkdir -- "$links"
@@ -181,6 +204,13 @@ refute_argument() {
 
 assert_not_called() {
   assert_called "$1" 0
+}
+
+# No step has run; what an image is for and which engine answers may have been asked.
+assert_no_steps() {
+  local asked='python choose_target\.py|(docker|podman|buildah) (version|info|images|inspect|image)'
+  [[ ! -e "$STUB_FOLDER/calls" ]] || run grep -v -E -- "^($asked)( |\$)" "$STUB_FOLDER/calls"
+  assert_output ''
 }
 
 assert_no_calls() {

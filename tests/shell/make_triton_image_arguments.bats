@@ -66,6 +66,8 @@ take_values() {
     eval "set -- ${lines[1]}"
     assert_equal "${*: -2}" "$option $value"
   done
+  # What is refused next shall call nothing.
+  rm -- "$STUB_FOLDER"/{calls,keys}
 }
 
 refuse_image() {
@@ -126,6 +128,10 @@ characters() {
   assert_not_exists canary
 }
 
+@test "two options in one word are refused" {
+  refuse '--hardware --precision' '--hardware --precision' cpu "${INPUTS[@]}"
+}
+
 @test "the beginning of an option's name is refused" {
   refuse --max-len --max-len 77 "${INPUTS[@]}"
 }
@@ -152,7 +158,7 @@ characters() {
 
 @test "each option that takes a value is refused without one" {
   local option
-  for option in --output --image --engine --where-{model,tokenizer,labels} $(table_options); do
+  for option in --output --image --engine --verify-only --ca-file --where-{model,tokenizer,labels} $(table_options) $(target_options); do
     refuse "$option" "${INPUTS[@]}" "$option"
     assert_equal "$stderr" "error: $option: needs a value (see --help)"
   done
@@ -160,7 +166,7 @@ characters() {
 
 @test "an empty value is refused for each option that takes one" {
   local option
-  for option in --output --image --engine --where-{model,tokenizer,labels} $(table_options); do
+  for option in --output --image --engine --verify-only --ca-file --where-{model,tokenizer,labels} $(table_options) $(target_options); do
     refuse "$option" "$option" '' "${INPUTS[@]}"
     assert_equal "$stderr" "error: $option: needs a value (see --help)"
   done

@@ -15,6 +15,7 @@ builds() {
   STUB_FAIL='convert_to_onnx.py' build_ahead conversion
   STUB_FAIL='show_accuracy.py' build_ahead accuracy --labelled "$INPUTS_FOLDER/id2label.json"
   STUB_FAIL='template_variables.py' build_ahead graph
+  STUB_FAIL='describe_hardware.py' build_ahead describe
   STUB_UNSET='FUNCTION' build_ahead template
   STUB_OMIT='tokenizer.json' build_ahead tokenizer
   STUB_FAIL='lint_repository.py' build_ahead lint
@@ -29,7 +30,7 @@ builds() {
 
 more_builds() {
   STUB_FAIL='mmdebstrap' BASE_MISSING=1 build_ahead base
-  STUB_FAIL='embedded_server.py for image' build_ahead server_for_image
+  STUB_FAIL='server_files.py' build_ahead server_for_image
   STUB_FAIL='image_labels.py' build_ahead labels
   STUB_FAIL='docker build' build_ahead image
   STUB_FAIL='docker run' STUB_HANG='verify_answers.py #2' build_ahead run
@@ -79,6 +80,10 @@ assert_failed() {
   assert_failed tokenizer "$file: no such file (run utils/convert_to_onnx.py)"
 }
 
+@test "a repository that cannot be told its hardware ends the build" {
+  assert_failed describe 'describe_hardware.py: failed as told (a hint)'
+}
+
 @test "a repository with a lint error ends the build" {
   assert_failed lint 'lint_repository.py: failed as told (a hint)'
 }
@@ -104,7 +109,7 @@ assert_failed() {
 }
 
 @test "a server for the image that cannot be laid out ends the build" {
-  assert_failed server_for_image 'embedded_server.py for image: failed as told (a hint)'
+  assert_failed server_for_image 'server_files.py: failed as told (a hint)'
 }
 
 @test "image labels that cannot be made end the build" {
@@ -142,7 +147,7 @@ assert_failed() {
 
 @test "the steps that were done stay on the screen" {
   use_build lint
-  assert_regex "$stderr" '^\[1/13\] [^]]*'$'\n''\[2/13\] [^]]*'$'\n''\[3/13\] [^]]*'$'\n''\[4/13\] [^]]*'$'\n''\[5/13\] [^]]*'$'\n''error: '
+  assert_regex "$stderr" '^(\[[1-6]/14\] [^]]* s'$'\n''){6}error: '
 }
 
 @test "a step that fails without a word gets an error line with its name" {

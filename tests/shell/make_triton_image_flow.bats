@@ -3,7 +3,7 @@
 
 load helper
 
-readonly STEPS=13
+readonly STEPS=14
 
 # The table of accuracy, as the stub of show_accuracy.py makes it
 readonly TABLE=$'┃ 2 labelled texts ┃\n│ stub accuracy    │'
@@ -261,12 +261,12 @@ $REPO/.cache/conversions"
 
 @test "with --output there is one step more" {
   use_build repository
-  assert_regex "${stderr_lines[7]}" '^\[8/8\] keep the repository '
+  assert_regex "${stderr_lines[8]}" '^\[9/9\] keep the repository '
 }
 
 @test "with --labelled there is one step more" {
   use_build labelled
-  assert_regex "$stderr" '\[8/8\] serve it, compare answers [0-9]+\.[0-9] s'
+  assert_regex "$stderr" '\[9/9\] serve it, compare answers [0-9]+\.[0-9] s'
 }
 
 @test "with --labelled and --output there are two steps more" {
@@ -278,15 +278,16 @@ $REPO/.cache/conversions"
   use_build labelled
   assert_success
   assert_equal "$(sed -E 's/ [0-9]+\.[0-9] s$/ N s/' <<<"$stderr")" "\
-[1/8] fetch model, tokenizer, labels N s
-[2/8] export to ONNX, compare with the original N s
-[3/8] accuracy on the labelled texts N s
+[1/9] fetch model, tokenizer, labels N s
+[2/9] export to ONNX, compare with the original N s
+[3/9] accuracy on the labelled texts N s
 $TABLE
-[4/8] read the graph N s
-[5/8] render the model repository N s
-[6/8] add the model N s
-[7/8] lint the repository N s
-[8/8] serve it, compare answers N s
+[4/9] read the graph N s
+[5/9] render the model repository N s
+[6/9] add the model N s
+[7/9] say what hardware it is for N s
+[8/9] lint the repository N s
+[9/9] serve it, compare answers N s
 verified in N s"
 }
 
@@ -297,7 +298,7 @@ verified in N s"
 
 @test "the accuracy is that of this build's conversion" {
   use_build labelled
-  assert_called "python show_accuracy.py --output ($REPO/build/ensemble_model\.[A-Za-z0-9]{6})/accuracy \1/model" 1
+  assert_called "python show_accuracy.py --output ($REPO/build/ensemble_model\.[A-Za-z0-9]{6})/details \1/model" 1
 }
 
 @test "without --labelled no accuracy is asked for" {
@@ -334,7 +335,7 @@ verified in N s"
   printf -v command '%q ' "$REPO/make_triton_image.sh" --no-image "${INPUTS[@]}"
   STUB_FAIL='fetch.py' TERM=xterm run script -qec "$command" /dev/null 3>&-
   assert_failure 1
-  assert_regex "$output" $'\r\e\\[K\\[1/7\\] '
+  assert_regex "$output" $'\r\e\\[K\\[1/8\\] '
 }
 
 @test "what the steps print does not reach the caller" {
@@ -368,9 +369,9 @@ verified in N s"
 @test "the usage names every option that the parser knows" {
   local option options
   build --help
-  options="$(grep -o -E -- '^ +(-[a-z-]+( \| )?)+\)' "$REPO/make_triton_image.sh" | grep -o -E -- '-[a-z-]+')"
+  options="$(grep -o -E -- '^ +(-[a-z-]+( \| )?)+\)' "$REPO/lib/arguments.sh" | grep -o -E -- '-[a-z-]+')"
   assert_regex "$options" '--dry-run'
-  options+=" $(table_options)"
+  options+=" $(table_options) $(target_options)"
   assert_regex "$options" '--max-windows'
   for option in $options; do
     assert_output --partial "$option"
@@ -413,8 +414,8 @@ verified in N s"
 @test "a dry run with --labelled prints how the accuracy is shown, and no accuracy" {
   build --dry-run --no-image --labelled "$LABELLED"
   assert_success
-  assert_equal "${#lines[@]}" 8
-  assert_line --index 2 "$PYTHON $REPO/utils/show_accuracy.py --output $REPO/build/ensemble_model.XXXXXX/accuracy $REPO/build/ensemble_model.XXXXXX/model"
+  assert_equal "${#lines[@]}" 9
+  assert_line --index 2 "$PYTHON $REPO/utils/show_accuracy.py --output $REPO/build/ensemble_model.XXXXXX/details $REPO/build/ensemble_model.XXXXXX/model"
   assert_equal "$stderr" ''
 }
 
@@ -435,8 +436,7 @@ verified in N s"
 
 @test "a dry run starts nothing" {
   use_build dry_run
-  assert_not_called 'python .*'
-  assert_not_called 'docker (build|pull|run|tag|rmi) .*'
+  assert_no_steps
   assert_no_processes
 }
 
@@ -447,7 +447,7 @@ verified in N s"
 
 @test "a dry run with --no-image has no command of an engine" {
   build --dry-run --no-image
-  assert_equal "${#lines[@]}" 7
+  assert_equal "${#lines[@]}" 8
   refute_output --regexp '(docker|podman|buildah)'
 }
 
@@ -468,9 +468,9 @@ verified in N s"
   assert_tidy
 }
 
-@test "--no-image has seven steps" {
+@test "--no-image has eight steps" {
   use_build no_image
-  assert_regex "${stderr_lines[6]}" '^\[7/7\] '
+  assert_regex "${stderr_lines[7]}" '^\[8/8\] '
 }
 
 @test "--no-image with --output prints the folder" {
@@ -481,7 +481,7 @@ verified in N s"
 
 @test "--output keeps the rendered repository" {
   use_build repository
-  assert_equal "$(ls kept)" $'cls_model\nmodel_onnx\npost_processing\nreport.json\ntext_preprocessing'
+  assert_equal "$(ls kept)" $'cls_model\nhardware.json\nmodel_onnx\npost_processing\nreport.json\nselftest.json\ntext_preprocessing'
   assert_file_contains kept/cls_model/config.pbtxt '^name: "cls_model"$'
 }
 
@@ -577,7 +577,7 @@ verified in N s"
 
 @test "--keep keeps a log with the output of all steps" {
   use_build options
-  assert_file_contains "${stderr##*kept: }/build.log" '^== \[15/15\] tag$'
+  assert_file_contains "${stderr##*kept: }/build.log" '^== \[16/16\] tag$'
   assert_file_contains "${stderr##*kept: }/build.log" '^Successfully built$'
 }
 

@@ -81,9 +81,9 @@ assert_not_fetched() {
   assert_tidy
 }
 
-@test "the fetch is the first thing that a build does" {
+@test "the fetch is the first step of a build" {
   use_build paths
-  assert_equal "$(head -n 1 "$STUB_FOLDER/keys")" fetch.py
+  assert_equal "$(grep -m 1 -v -x choose_target.py "$STUB_FOLDER/keys")" fetch.py
 }
 
 @test "something is fetched once in a build" {
@@ -93,7 +93,7 @@ assert_not_fetched() {
 
 @test "the fetch is the first of the steps that are shown" {
   use_build paths
-  assert_regex "${stderr_lines[0]}" '^\[1/7\] fetch model, tokenizer, labels [0-9]+\.[0-9] s$'
+  assert_regex "${stderr_lines[0]}" '^\[1/8\] fetch model, tokenizer, labels [0-9]+\.[0-9] s$'
 }
 
 @test "without options the fetch gets the references and two files in the work folder" {
@@ -253,8 +253,8 @@ $work/progress"
   printf -v command '%q ' "$REPO/make_triton_image.sh" --no-image "${INPUTS[@]}"
   STUB_PROGRESS='3 of 9 MB' TERM=xterm run script -qec "$command" /dev/null 3>&-
   assert_success
-  assert_regex "$output" '\[1/7\] fetch [^[]+ s, 3 of 9 MB'
-  refute_regex "$output" '\[[2-7]/7\] [^[]+ MB'
+  assert_regex "$output" '\[1/8\] fetch [^[]+ s, 3 of 9 MB'
+  refute_regex "$output" '\[[2-8]/8\] [^[]+ MB'
 }
 
 @test "the conversion gets the sources that this build fetched" {
@@ -380,6 +380,6 @@ $work/progress"
 
 @test "a dry run fetches nothing, not even what cannot be fetched" {
   dry_run hf://unfetchable/name - -
-  assert_no_calls
+  assert_no_steps
   assert_not_exists "$REPO/build"
 }

@@ -221,6 +221,73 @@ occupy() {
   assert_not_called '(docker|podman|buildah) .*'
 }
 
+# rendered_for HARDWARE: the folder `repository`
+rendered_for() {
+  mkdir repository
+  printf '{\n  "hardware": "%s",\n  "precision": "fp16"\n}\n' "$1" >repository/hardware.json
+}
+
+@test "a repository that says nothing of hardware is served with the CPU's packages" {
+  triton "${FREE[@]}" --repository .
+  assert_called 'python embedded_server.py --hardware cpu'
+}
+
+@test "a repository is served with the packages of what it was rendered for" {
+  rendered_for cuda
+  triton "${FREE[@]}" --repository repository
+  assert_success
+  assert_called 'python embedded_server.py --hardware cuda'
+}
+
+@test "--hardware wins over what a repository was rendered for" {
+  rendered_for cuda
+  triton "${FREE[@]}" --hardware openvino --repository repository
+  assert_called 'python embedded_server.py --hardware openvino'
+}
+
+@test "a hardware in hardware.json that is no name is not passed on" {
+  # shellcheck disable=SC2016
+  rendered_for '$(touch canary)'
+  triton "${FREE[@]}" --repository repository
+  assert_called 'python embedded_server.py --hardware cpu'
+  assert_not_exists canary
+}
+
+@test "without --allow-fallback neither server gets it" {
+  triton "${FREE[@]}" --repository .
+  triton "${FREE[@]}" triton_cls:latest
+  assert_not_called '.*--allow-fallback.*'
+}
+
+@test "--allow-fallback reaches the server of a repository" {
+  triton "${FREE[@]}" --allow-fallback --repository .
+  assert_called 'serve .* --allow-fallback'
+}
+
+@test "--allow-fallback reaches the server of an image, behind the image" {
+  triton "${FREE[@]}" --allow-fallback triton_cls:latest
+  assert_called 'docker run .* triton_cls:latest --allow-fallback'
+}
+
+@test "without --gpus the container gets none" {
+  triton "${FREE[@]}" triton_cls:latest
+  assert_not_called 'docker run .*gpu.*'
+}
+
+@test "--gpus gives all GPUs to the container, with docker" {
+  triton "${FREE[@]}" --gpus triton_cls:latest
+  assert_called 'docker run --rm --shm-size=256m --gpus all --publish .* triton_cls:latest'
+}
+
+@test "--gpus gives all GPUs to the container, with podman" {
+  STUB_ENGINES=podman triton "${FREE[@]}" --gpus triton_cls:latest
+  assert_called 'podman run --rm --shm-size=256m --device nvidia.com/gpu=all --publish .* triton_cls:latest'
+}
+
+@test "--hardware without a value is a usage error" {
+  refuse --hardware --repository . --hardware
+}
+
 @test "SIGTERM ends the engine's client" {
   STUB_RUN_SECONDS=60 "$REPO/run_triton.sh" "${FREE[@]}" triton_cls:latest 3>&- &
   wait_until 10 grep -q -x 'docker run' "$STUB_FOLDER/keys"

@@ -3,7 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from utils.artifacts import Behaviour, Parity, Report
+from utils.artifacts import Behaviour, Parity, PrecisionReport, Report
+from utils.image_labels import Place
+from utils.targets.profiles import read_profile
+from utils.targets.servers import read_server
+
+CPU = read_profile("cpu")
+CPU_IMAGE = Place(CPU, read_server("embedded"), release="", lacks="")
 
 BEHAVIOUR = Behaviour(
     problem_type="single_label_classification",
@@ -26,6 +32,7 @@ REPORT = Report(
     parity=Parity(
         texts=26, largest_difference=3.5762786865234375e-07, tolerance=1e-4, changed_labels=0
     ),
+    precision=None,
     accuracy=None,
     sources={"model": "/models/отзывы", "tokenizer": "tok", "labels": "id2label.json"},
     revisions={"model": "0123abcd"},
@@ -43,3 +50,17 @@ def make_behaviour(**changes: Any) -> Behaviour:
 def make_report(**changes: Any) -> Report:
     """REPORT with other values."""
     return replace(REPORT, **changes)
+
+
+def make_precision(name: str, **changes: Any) -> PrecisionReport:
+    """What was found of a precision."""
+    report = PrecisionReport(
+        name=name,
+        recipe="a recipe",
+        engine="an engine",
+        texts=26,
+        agreement=1.0,
+        largest_difference=0.00125,
+        speed=None,
+    )
+    return replace(report, **changes)

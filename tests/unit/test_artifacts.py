@@ -15,6 +15,7 @@ from utils.artifacts import (
     Answer,
     Behaviour,
     Parity,
+    PrecisionReport,
     Reference,
     read_reference,
     read_report,
@@ -27,6 +28,12 @@ from utils.errors import UserError
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 MEASURES = st.dictionaries(st.text(), FINITE)
 ACCURACIES = st.builds(Accuracy, examples=st.integers(), before=MEASURES, after=MEASURES)
+PRECISIONS = st.builds(
+    PrecisionReport,
+    agreement=FINITE,
+    largest_difference=FINITE,
+    speed=st.none() | FINITE,
+)
 PARITIES = st.builds(Parity, st.integers(), FINITE, FINITE, st.integers())
 ANSWERS = st.builds(
     Answer,
@@ -44,6 +51,7 @@ REFERENCES = st.builds(
     top_k=st.integers(),
     tolerance=FINITE,
     answers=st.lists(ANSWERS, max_size=5),
+    logit_tolerance=st.none() | FINITE,
 )
 
 
@@ -61,17 +69,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(
     behaviour=st.builds(Behaviour),
     parity=PARITIES,
+    precision=st.none() | PRECISIONS,
     accuracy=st.none() | ACCURACIES,
     sources=st.dictionaries(st.text(), st.text()),
 )
 def test_a_report_comes_back_as_it_was_written(
     behaviour: Behaviour,
     parity: Parity,
+    precision: PrecisionReport | None,
     accuracy: Accuracy | None,
     sources: dict[str, str],
     folder: Path,
 ) -> None:
-    report = make_report(behaviour=behaviour, parity=parity, accuracy=accuracy, sources=sources)
+    report = make_report(
+        behaviour=behaviour,
+        parity=parity,
+        precision=precision,
+        accuracy=accuracy,
+        sources=sources,
+    )
     write_report(folder, report)
     assert read_report(folder) == report
 
@@ -85,7 +101,7 @@ def test_a_report_is_readable_text(tmp_path: Path) -> None:
 
 @given(reference=REFERENCES)
 def test_a_reference_comes_back_as_it_was_written(reference: Reference, folder: Path) -> None:
-    write_reference(folder, reference)
+    write_reference(folder / "reference.json", reference)
     assert read_reference(folder / "reference.json") == reference
 
 
@@ -96,7 +112,9 @@ def test_thresholds_are_readable_text_in_the_order_of_classes(tmp_path: Path) ->
 
 
 def test_a_score_that_is_not_a_number_survives_so_that_it_can_be_refused(tmp_path: Path) -> None:
-    write_reference(tmp_path, reference([Answer("a", None, [math.nan], [math.nan], False)]))
+    write_reference(
+        tmp_path / "reference.json", reference([Answer("a", None, [math.nan], [math.nan], False)])
+    )
     (answer,) = read_reference(tmp_path / "reference.json").answers
     assert math.isnan(answer.logits[0])
     assert math.isnan(answer.scores[0])
@@ -129,6 +147,7 @@ def test_a_report_cut_short_is_refused(content: bytes, tmp_path: Path) -> None:
         asdict(make_report()) | {"behaviour": {}},
         asdict(make_report()) | {"parity": None},
         asdict(make_report()) | {"accuracy": {"examples": 1}},
+        asdict(make_report()) | {"precision": {"name": "int8"}},
         asdict(make_report()) | {"function": "softmax"},
     ],
 )

@@ -32,6 +32,7 @@ FILES = [
     "model.onnx",
     "reference.json",
     "report.json",
+    "selftest.json",
     "tokenizer.json",
     "warmup",
 ]

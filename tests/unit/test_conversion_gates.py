@@ -24,12 +24,13 @@ from tests.unit.tokenizer_kinds import served_tokenization, word_level
 from utils import conversion, onnx_export, parity, windows
 from utils.artifacts import Behaviour, read_reference, read_report
 from utils.checkpoint import Classifier
+from utils.encoding import encode
 from utils.errors import UserError
 from utils.onnx_export import EXPORTERS, export_dynamo, export_torchscript
 from utils.parity import exported_logits
 from utils.samples import BUILT_IN, Example
 from utils.served import Encoded, Tokenization
-from utils.tokenizer_export import check_same_ids, encode, export_tokenizer
+from utils.tokenizer_export import check_same_ids, export_tokenizer
 
 Exporter = Callable[[Classifier, Behaviour, Path], None]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.errors import UserError, first_line, run_command
+from utils.errors import UsageError, UserError, first_line, run_command
 
 
 def ending(main: Callable[[], None]) -> int:
@@ -61,6 +61,13 @@ def test_a_user_error_is_one_line_on_stderr_and_exit_1(
 ) -> None:
     assert ending(raising(UserError("a\nb", "is absent"))) == 1
     assert capsys.readouterr() == ("", "error: a b: is absent\n")
+
+
+def test_arguments_that_cannot_be_are_one_line_on_stderr_and_exit_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ending(raising(UsageError("--a b", "is none", "possible: c"))) == 2
+    assert capsys.readouterr() == ("", "error: --a b: is none (possible: c)\n")
 
 
 def test_an_oserror_is_one_line_with_its_file_and_exit_1(

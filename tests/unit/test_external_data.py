@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from tests.unit.graphs import write_graph
 from utils.errors import UserError
-from utils.template_variables import graph_tensors
+from utils.graph import graph_tensors
 
 
 def graph_with(folder: Path, location: str) -> Path:

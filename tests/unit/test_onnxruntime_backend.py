@@ -94,7 +94,7 @@ def test_a_request_is_answered_from_a_copy_of_its_inputs(
         seen.extend(int(array.max()) for array in feeds.values())
         return [np.zeros((1, 3), np.float32)]
 
-    monkeypatch.setattr(model, "_session", SimpleNamespace(run=run))
+    monkeypatch.setattr(model._engine, "_session", SimpleNamespace(run=run))
     item = request(1)
     model.execute([item])
     for array in item.inputs.values():

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from tests.checkpoints import Checkpoint, make_distilbert
 from tests.in_process import call
+from tests.unit.reports import CPU_IMAGE
 from utils import convert_to_onnx, fetch
 from utils.artifacts import read_report
 from utils.errors import UserError
@@ -121,5 +122,5 @@ def test_the_report_says_that_weights_came_as_pickles(pickled: Checkpoint, tmp_p
     report = read_report(artifacts)
     assert report.pickle_scanner.startswith("picklescan ")
     assert report.sources["model"] == str(pickled.model)
-    labels = image_labels(report, "cls_model", "1")
+    labels = image_labels(report, "cls_model", "1", CPU_IMAGE)
     assert labels["triton-image.pickle.scanner"] == report.pickle_scanner

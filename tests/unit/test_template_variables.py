@@ -1,6 +1,7 @@
 """utils/template_variables.py."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from tests.unit.commands import ROOT, error_line, run_utility, usage_error
 from tests.unit.graphs import BERT_INPUTS, DISTILBERT_INPUTS, write_graph, write_warmup
-from tests.unit.reports import make_behaviour, make_report
+from tests.unit.reports import CPU, make_behaviour, make_precision, make_report
 from utils.artifacts import Report, write_report
 from utils.errors import UserError
-from utils.template_variables import Tensor, graph_tensors, template_variables
+from utils.graph import Tensor, graph_tensors
+from utils.targets import profiles
+from utils.targets.profiles import Precision, read_profile
+from utils.template_variables import model_digest, template_variables
 
 
 def variables(graph: Path, report: Report | None = None, max_batch_size: int = 4) -> dict[str, str]:
@@ -21,7 +25,7 @@ def variables(graph: Path, report: Report | None = None, max_batch_size: int = 4
     inputs, outputs = graph_tensors(graph)
     warmup = write_warmup(graph.parent / "warmup", [tensor.name for tensor in inputs])
     report = report or make_report()
-    return template_variables(inputs, outputs, report, "cls", max_batch_size, warmup)
+    return template_variables(inputs, outputs, report, "cls", max_batch_size, warmup, CPU, {})
 
 
 def test_a_bert_like_graph_has_three_token_tensors_and_logits(tmp_path: Path) -> None:
@@ -81,7 +85,7 @@ def test_a_conversion_without_values_to_warm_up_with_is_refused(tmp_path: Path) 
         UserError, match=r"token_type_ids: no token ids .*convert_to_onnx\.py again"
     ):
         write_warmup(tmp_path, ("input_ids", "attention_mask"))
-        template_variables(inputs, outputs, make_report(), "cls", 4, tmp_path)
+        template_variables(inputs, outputs, make_report(), "cls", 4, tmp_path, CPU, {})
 
 
 def test_the_rest_of_the_variables_comes_from_the_report_and_arguments(tmp_path: Path) -> None:
@@ -131,6 +135,22 @@ def test_windows_are_a_dimension_of_the_token_tensors_and_of_their_warmup(tmp_pa
 def test_a_model_that_can_be_padded_takes_batches(padding: str, tmp_path: Path) -> None:
     report = make_report(behaviour=make_behaviour(padding=padding))
     assert variables(write_graph(tmp_path / "model.onnx"), report)["MAX_BATCH_SIZE"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("profile", "padding", "multiple"),
+    [("cpu", "right", "1"), ("openvino", "right", "16"), ("openvino", "none", "1")],
+)
+def test_rows_are_filled_up_for_engines_that_want_it_unless_padding_changes_answers(
+    profile: str, padding: str, multiple: str, tmp_path: Path
+) -> None:
+    inputs, outputs = graph_tensors(write_graph(tmp_path / "model.onnx"))
+    warmup = write_warmup(tmp_path / "warmup")
+    report = make_report(behaviour=make_behaviour(padding=padding))
+    result = template_variables(
+        inputs, outputs, report, "cls", 1, warmup, read_profile(profile), {}
+    )
+    assert result["LENGTH_MULTIPLE"] == multiple
 
 
 def test_batches_of_a_model_that_cannot_be_padded_are_refused_with_the_size_that_serves_it(
@@ -216,6 +236,50 @@ def test_the_command_prints_assignments_that_a_shell_reads_back(tmp_path: Path) 
         check=True,
     )
     assert shell.stdout.split("\0")[:-1] == list(expected.values())
+
+
+def test_the_engine_is_the_profiles_in_the_precision_of_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, outputs = graph_tensors(write_graph(tmp_path / "model.onnx"))
+    warmup = write_warmup(tmp_path / "warmup")
+    profile = replace(
+        read_profile("cuda"),
+        name="bits",
+        precisions={name: Precision(engine={"BITS": name}) for name in ("fp32", "fp16")},
+    )
+    monkeypatch.setattr(profiles, "PROFILES", tmp_path)
+    (tmp_path / "bits").mkdir()
+    profile.engine_file.write_text('parameters { key: "$BITS of $RELEASE" }')
+    for name, precision in (("fp32", None), ("fp16", make_precision("fp16"))):
+        report, other = make_report(precision=precision), {"RELEASE": "26.08"}
+        result = template_variables(inputs, outputs, report, "cls", 4, warmup, profile, other)
+        assert result["ENGINE"] == f'parameters {{ key: "{name} of 26.08" }}'
+
+
+def test_models_that_differ_in_the_weights_beside_the_graph_only_have_other_digests(
+    tmp_path: Path,
+) -> None:
+    # TensorRT's engines are kept by it, and have the weights in them.
+    write_graph(tmp_path / "model.onnx")
+    digests = {model_digest(tmp_path)}
+    for weights in ("one", "two"):
+        (tmp_path / "model.onnx.data").write_text(weights)
+        digests.add(model_digest(tmp_path))
+    write_graph(tmp_path / "model.onnx", classes=7)
+    digests.add(model_digest(tmp_path))
+    assert len(digests) == 4
+    assert {len(digest) for digest in digests} == {12}
+
+
+def test_release_and_digest_reach_the_engine_from_the_command_line(tmp_path: Path) -> None:
+    write_graph(tmp_path / "model.onnx")
+    write_warmup(tmp_path / "warmup")
+    write_report(tmp_path, make_report())
+    words = ("--hardware", "tensorrt", "--release", "26.07", tmp_path, "cls", "4")
+    result = run_utility("template_variables.py", *words)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert f'value: "/engines/26.07-{model_digest(tmp_path)}"' in result.stdout
 
 
 def test_the_command_writes_the_same_to_the_named_file(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def load(
     tokenizer.enable_padding(pad_id=0, pad_token=PADDING)
     (folder / "1").mkdir()
     tokenizer.save(str(folder / "1" / "tokenizer.json"))
-    values = {"long_text": "truncate", "max_windows": "1"} | parameters
+    values = {"long_text": "truncate", "max_windows": "1", "length_multiple": "1"} | parameters
     config = {
         "parameters": {name: {"string_value": value} for name, value in values.items()},
         "input": [{"name": name} for name in inputs],
@@ -138,6 +138,12 @@ def test_requests_of_a_call_are_not_padded_to_each_other(model: Any) -> None:
     short, long = model.execute([request("one"), request("one one one")])
     assert ids(short) == [[2, 4, 3]]
     assert ids(long) == [[2, 4, 4, 4, 3]]
+
+
+def test_rows_are_filled_up_to_the_multiple_that_the_configuration_says(tmp_path: Path) -> None:
+    model = load(tmp_path, BERT_OUTPUTS, length_multiple="4")
+    (response,) = model.execute([request("one")])
+    assert ids(response) == [[2, 4, 3, 0]]
 
 
 def test_a_long_text_is_cut_as_the_tokenizer_says(model: Any) -> None:

@@ -3,8 +3,10 @@
 The tokens here are words that can be counted; test_tokenizer_kinds.py has tokenizers of every kind.
 """
 
+import tempfile
 from collections.abc import Callable
 from itertools import pairwise, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,13 @@ from tokenizers import Tokenizer, models, processors
 
 from tests.unit.reports import make_behaviour
 from tests.unit.tokenizer_kinds import byte_level, served_tokenization, word_level, words
+from utils import encoding
 from utils.artifacts import Behaviour
 from utils.checkpoint import Classifier
 from utils.original import original_rows
 from utils.samples import Example
 from utils.served import Encoded, Tokenization
+from utils.tokenizer_export import export_tokenizer
 
 SIDES = ("right", "left")
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -334,3 +338,34 @@ def test_the_library_is_not_told_to_cut_so_that_it_keeps_no_pieces() -> None:
     Tokenization(tokenizer, pairs=True, long_text="truncate", max_windows=1)
     assert tokenizer.truncation is None
     assert tokenizer.padding is None
+
+
+def filled(count: int, multiple: int, side: str = "right") -> list[int]:
+    """Token ids of a text of so many words, of twenty tokens at most."""
+    behaviour = make_behaviour(max_length=20, padding=side)
+    tokenizer = word_level(padding_side=side)
+    with tempfile.TemporaryDirectory() as folder:
+        export_tokenizer(Classifier(None, tokenizer, 0, PAD, ()), behaviour, Path(folder))
+        tokenization = encoding.served_tokenization(Path(folder), behaviour, multiple)
+    arrays = tokenization.tensors(tokenization.encode([words(count)]).rows)
+    row: list[int] = arrays["input_ids"][0].tolist()
+    assert arrays["attention_mask"][0].tolist() == [int(token != PAD) for token in row]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("count", "multiple", "length"),
+    [(2, 1, 4), (2, 8, 8), (6, 8, 8), (7, 8, 16), (15, 8, 20), (500, 8, 20), (2, 64, 20)],
+)
+def test_a_row_is_filled_up_to_a_multiple_as_far_as_the_model_goes(
+    count: int, multiple: int, length: int
+) -> None:
+    row = filled(count, multiple)
+    assert len(row) == length
+    real = min(count + 2, 20)
+    assert PAD not in row[:real]
+    assert set(row[real:]) <= {PAD}
+
+
+def test_a_row_is_filled_up_on_the_tokenizers_side() -> None:
+    assert filled(1, 8, "left") == [PAD] * 5 + filled(1, 1, "left")

@@ -5,14 +5,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.commands import error_line, run_utility
 from utils import verify_answers
-from utils.artifacts import DEFAULT_TOLERANCE, Answer, Reference
+from utils.artifacts import DEFAULT_TOLERANCE, Answer, Reference, write_reference
 from utils.errors import UserError
 from utils.inference import Prediction, Server
 from utils.verify_answers import batches, check_answer, verify, wait_until_ready
@@ -275,6 +277,26 @@ def test_a_loosened_tolerance_is_the_one_that_scores_and_logits_are_held_to() ->
     assert "logits" in refusal(beyond, LOOSENED)
 
 
+def test_logits_may_have_a_tolerance_of_their_own() -> None:
+    reference = replace(SINGLE, logit_tolerance=LOOSE)
+    got = replace(RIGHT, logits=[logit + 0.9 * LOOSE for logit in EXPECTED.logits])
+    check_answer(reference, EXPECTED, got)
+    assert "logits" in refusal(got)
+    beyond = replace(got, logits=[logit + 1.1 * LOOSE for logit in EXPECTED.logits])
+    assert "logits" in refusal(beyond, reference)
+
+
+def test_a_tolerance_of_logits_is_none_of_scores() -> None:
+    reference = replace(SINGLE, logit_tolerance=LOOSE)
+    assert "scored" in refusal(predicted(RANKED, [0.7009, 0.1991, 0.1]), reference)
+
+
+def test_a_tolerance_of_logits_may_be_tighter_than_that_of_scores() -> None:
+    reference = replace(LOOSENED, logit_tolerance=DEFAULT_TOLERANCE)
+    got = replace(RIGHT, logits=[logit + 0.9 * LOOSE for logit in EXPECTED.logits])
+    assert "logits" in refusal(got, reference)
+
+
 def test_near_ties_in_first_place_may_change_places_when_the_tolerance_was_loosened() -> None:
     expected = scored([0.0, 0.505, 0.495])
     got = predicted(["bad", "good", "spam"], [0.501, 0.499, 0.0])
@@ -412,3 +434,9 @@ def test_waiting_too_long_is_an_error_with_address_model_and_seconds(
     with pytest.raises(UserError) as caught:
         wait_until_ready(server.typed(), "cls", 0.01)
     assert str(caught.value) == "http://localhost:1: model cls not ready after 0.01 s"
+
+
+def test_a_reference_without_answers_proves_nothing_and_is_refused(tmp_path: Path) -> None:
+    write_reference(tmp_path / "selftest.json", SINGLE)
+    line = error_line(run_utility("verify_answers.py", "cls", tmp_path / "selftest.json"))
+    assert line == f"error: {tmp_path}/selftest.json: has no texts to compare"

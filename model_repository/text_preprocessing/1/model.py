@@ -40,6 +40,7 @@ class TritonPythonModel:
             pairs=len(self._inputs) == 2,
             long_text=parameters["long_text"],
             max_windows=int(parameters["max_windows"]),
+            length_multiple=int(parameters["length_multiple"]),
         )
 
     def execute(self, requests: list[Any]) -> list[Any]:

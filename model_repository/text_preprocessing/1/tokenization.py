@@ -67,9 +67,18 @@ class Tokenization:
         pairs: whether every text comes with a second one.
         long_text: truncate, head-tail or window.
         max_windows: most windows of one text; a longer text is cut behind them.
+        length_multiple: rows are filled up to a multiple of this, as far as the model goes; 1: to
+            the longest row.
     """
 
-    def __init__(self, tokenizer: Tokenizer, pairs: bool, long_text: str, max_windows: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        pairs: bool,
+        long_text: str,
+        max_windows: int,
+        length_multiple: int = 1,
+    ) -> None:
         truncation, padding = tokenizer.truncation, tokenizer.padding
         if truncation is None or padding is None:
             raise ValueError("tokenizer.json has no truncation or no padding")
@@ -81,6 +90,8 @@ class Tokenization:
         self._windows = long_text == "window"
         self._head_tail = long_text == "head-tail"
         self._max_windows = max_windows
+        self._max_length = truncation["max_length"]
+        self._length_multiple = length_multiple
         self._from_right = truncation["direction"] == "right"
         self._layout = _layout(tokenizer, pairs)
         self._room = truncation["max_length"] - self._layout.size
@@ -108,7 +119,9 @@ class Tokenization:
 
         Filled up with padding on the tokenizer's side; a window that a text has not is all padding.
         """
-        length = max(len(row.ids) for windows in rows for row in windows)
+        longest = max(len(row.ids) for windows in rows for row in windows)
+        length = -(-longest // self._length_multiple) * self._length_multiple
+        length = max(longest, min(length, self._max_length))
         shape = (len(rows), max(map(len, rows)) if self._windows else 1, length)
         arrays = {
             "input_ids": np.full(shape, self._padding["pad_id"], np.int64),

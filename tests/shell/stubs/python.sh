@@ -1,14 +1,61 @@
 #!/usr/bin/env bash
 # Stands in for the Python of the virtual environment: makes the files that the scripts of utils/
 # would make. A reference with the word unfetchable cannot be fetched; STUB_PROGRESS is what the fetch
-# tells of its progress. STUB_OMIT names a file that the conversion leaves out, STUB_ADD those that it
-# makes too, STUB_UNSET a variable of the template that stays unset.
+# tells of its progress. The hardware nonesuch is unknown; STUB_LACKS is what this machine has not of
+# any other. STUB_OMIT names a file that the conversion leaves out, STUB_ADD those that it makes too,
+# STUB_UNSET a variable of the template that stays unset.
 set -euo pipefail
 # shellcheck source=tests/shell/stubs/stub.bash
 source "${BASH_SOURCE[0]%/*}/stub.bash"
 shopt -s extglob
-readonly SCRIPT="${1##*/}"
+readonly SCRIPT="${1##*/}" ROOT="${1%/utils/*}"
 shift
+
+# value_or DEFAULT OPTION [ARGUMENT ...]: as value_after
+value_or() {
+  value_after "${@:2}"
+  VALUE="${VALUE:-"$1"}"
+}
+
+# As the real one, but that it does not look at the machine; cpu in fp32 is the one plain target.
+choose_target() {
+  local hardware precision server release='' platform registry gpu=0 plain=0 foreign=0 lacks="${STUB_LACKS:-}"
+  value_or cpu --hardware "$@"
+  hardware="$VALUE"
+  [[ "$hardware" != nonesuch ]] || {
+    printf "error: --hardware 'nonesuch': no such profile (possible: cpu, cuda)\n" >&2
+    exit 2
+  }
+  case "$hardware" in
+    cuda | tensorrt) value_or fp16 --precision "$@" && gpu=1 ;;
+    *) value_or fp32 --precision "$@" ;;
+  esac
+  precision="${VALUE/#auto/int8 fp32}"
+  [[ "$hardware $precision" != 'cpu fp32' ]] || plain=1
+  value_or embedded --server "$@"
+  server="${VALUE%%:*}"
+  if [[ "$server" != embedded ]]; then
+    release="${VALUE#"$server"}"
+    release="${release#:}"
+    release="${release:-26.08}"
+  fi
+  value_or linux/amd64 --platform "$@"
+  platform="$VALUE"
+  [[ "$platform" == linux/amd64 ]] || foreign=1 lacks='this machine is linux/amd64'
+  value_after --registry "$@"
+  registry="$VALUE"
+  printf '%s=%q\n' HARDWARE "$hardware" EMBEDDED "${STUB_EMBEDDED-$hardware}" PLAIN "$plain" \
+    PRECISIONS "$precision" GPU "$gpu" FOREIGN "$foreign" LACKS "$lacks" PLATFORM "$platform" SERVER "$server" \
+    SERVER_RELEASE "$release" DOCKERFILE "$ROOT/server/$server/Dockerfile"
+  if [[ "$server" == embedded ]]; then
+    printf '%s=%q\n' BASE_IMAGE "${registry:+"$registry/library/"}debian:12-slim" \
+      BASE_SUITE "$([[ -n "$registry" ]] || printf bookworm)" \
+      BASE_PACKAGES 'libpython3.11 libstdc++6 python3.11-minimal tini zlib1g'
+  else
+    printf '%s=%q\n' BASE_IMAGE "${registry:-nvcr.io}/nvidia/tritonserver:$release-py3" \
+      BASE_SUITE '' BASE_PACKAGES ''
+  fi
+}
 
 # The three references, one a line, are what is fetched.
 fetch() {
@@ -52,11 +99,17 @@ convert() {
   folder="$VALUE"
   mkdir -p -- "$folder/warmup"
   printf 'stub warm-up\n' >"$folder/warmup/input_ids"
-  for file in model.onnx tokenizer.json id2label.json report.json reference.json ${STUB_ADD:-}; do
+  for file in model.onnx tokenizer.json id2label.json report.json reference.json selftest.json ${STUB_ADD:-}; do
     [[ "$file" == "${STUB_OMIT:-}" ]] || printf 'stub %s\n' "$file" >"$folder/$file"
   done
   value_after --labelled "$@"
   [[ -z "$VALUE" ]] || printf 'stub accuracy\n' >>"$folder/report.json"
+}
+
+set_precision() {
+  need_report "${*: -2:1}"
+  cp -R -- "${*: -2:1}" "${!#}"
+  printf 'stub precision\n' >>"${!#}/report.json"
 }
 
 # need_report ARTIFACTS [WORD]: as the real ones, which read it
@@ -69,11 +122,10 @@ need_report() {
 
 template_variables() {
   local name
-  for name in CLASS_COUNT TOP_K FUNCTION PROBLEM_TYPE LONG_TEXT MAX_WINDOWS TEXT_TENSORS \
-    TEXT_INPUT_MAP TOKEN_TENSORS TOKEN_OUTPUT_MAP TOKEN_INPUT_MAP LOGITS_NAME LOGITS_TENSOR \
-    WARMUP_INPUTS; do
+  # All that templates may name
+  while read -r name; do
     [[ "$name" == "${STUB_UNSET:-}" ]] || printf "%s='stub %s'\n" "$name" "$name"
-  done
+  done < <(sed -n '/^readonly VARIABLES=(/,/^)/s/^ \+//p' "$ROOT/process_template.sh")
   printf "MODEL_NAME='%s'\nMAX_BATCH_SIZE=%s\n" "${*: -2:1}" "${*: -1}"
 }
 
@@ -91,17 +143,37 @@ wait_for_server() {
   return 1
 }
 
-key="$SCRIPT"
-[[ "$*" != *'--for image'* ]] || key+=' for image'
-[[ "$SCRIPT" != verify_answers.py ]] || wait_for_server "$@"
-record "$key" python "$SCRIPT" "$@"
 case "$SCRIPT" in
+  verify_answers.py) wait_for_server "$@" ;;
+  set_precision.py)
+    # It tells what it saw whether that will do or not.
+    value_after --details "$@"
+    printf '┃ 26 texts in fp16 ┃\n│ stub agreement   │\n' >"$VALUE"
+    ;;
+esac
+record "$SCRIPT" python "$SCRIPT" "$@"
+case "$SCRIPT" in
+  choose_target.py) choose_target "$@" ;;
+  certificates.py)
+    grep -q -s 'BEGIN CERTIFICATE' -- "${!#}" || {
+      printf 'error: %s: holds no certificates in PEM\n' "${!#}" >&2
+      exit 1
+    }
+    value_after --output "$@"
+    { printf 'public\n' && cat -- "${!#}"; } >"$VALUE"
+    ;;
   fetch.py) fetch "$@" ;;
   convert_to_onnx.py) convert "$@" ;;
   show_accuracy.py)
     need_report "${!#}" accuracy
     value_after --output "$@"
     printf '┃ 2 labelled texts ┃\n│ stub accuracy    │\n' >"$VALUE"
+    ;;
+  set_precision.py) set_precision "$@" ;;
+  describe_hardware.py)
+    need_report "${*: -2:1}"
+    value_after --hardware "$@"
+    printf '{\n  "hardware": "%s"\n}\n' "$VALUE" >"${!#}/hardware.json"
     ;;
   template_variables.py)
     need_report "${*: -3:1}"
@@ -110,14 +182,8 @@ case "$SCRIPT" in
     ;;
   lint_repository.py | verify_answers.py) ;;
   free_ports.py) printf '%s\n' $((10000 + $$ % 10000)) $((20000 + $$ % 10000)) $((9000 + $$ % 1000)) ;;
-  embedded_server.py)
-    value_after --copy-to "$@"
-    if [[ -n "$VALUE" ]]; then
-      mkdir -p -- "$VALUE"
-    else
-      printf '%s\n' "$STUB_SERVER"
-    fi
-    ;;
+  embedded_server.py) printf '%s\n' "$STUB_SERVER" ;;
+  server_files.py) mkdir -p -- "${!#}" ;;
   keep_folder.py)
     mkdir -p -- "$2"
     cp -R -- "$1/." "$2/"

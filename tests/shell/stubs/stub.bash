@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # What the stub executables share. STUB_FOLDER holds calls (one a line, quoted for the shell), keys
-# (their short names), images/ (one file each) and hanging (the process that was told to hang).
+# (their short names), images/ (one file each) and hanging (the process that was told to hang); with
+# STUB_ENVIRONMENT=1 also environment/ (each key's).
 
 # record KEY COMMAND [ARGUMENT ...]: notes the call. STUB_FAIL, STUB_SILENT_FAIL and STUB_HANG name
 # the KEY that shall fail, fail without a word or hang; "KEY #2" means its second call only.
@@ -10,6 +11,7 @@ record() {
   printf -v line '%q ' "$@"
   printf '%s\n' "${line% }" >>"$STUB_FOLDER/calls"
   printf '%s\n' "$key" >>"$STUB_FOLDER/keys"
+  [[ "${STUB_ENVIRONMENT:-0}" != 1 ]] || note_environment "$key"
   if is_meant "${STUB_FAIL:-}" "$key"; then
     printf 'working\nerror: %s: failed as told (a hint)\ncleaning up\n' "$key" >&2
     exit 1
@@ -22,6 +24,11 @@ record() {
     mv -- "$STUB_FOLDER/hanging.part" "$STUB_FOLDER/hanging"
     exec sleep 60
   fi
+}
+
+note_environment() {
+  mkdir -p -- "$STUB_FOLDER/environment"
+  env >"$STUB_FOLDER/environment/$1"
 }
 
 is_meant() {

@@ -1,0 +1,195 @@
+"""server/bin/serve, with a tritonserver that only writes down how it was started."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.commands import ROOT, Result, error_line
+
+# What it is started with wherever it runs.
+ALWAYS = [
+    "--model-control-mode=none",
+    "--disable-auto-complete-config",
+    "--exit-on-error=true",
+    "--strict-readiness=true",
+    "--exit-timeout-secs=8",
+    "--allow-sagemaker=false",
+    "--allow-vertex-ai=false",
+]
+NO_PINNED_MEMORY = "--pinned-memory-pool-byte-size=0"
+FALLBACK = "--model-config-name=fallback"
+
+STUB = """\
+#!/bin/sh
+printf '%s\\n' "$@"
+printf 'PATH=%s\\nLD_LIBRARY_PATH=%s\\n' "$PATH" "$LD_LIBRARY_PATH"
+printf 'ORT_DISABLE_TELEMETRY=%s\\nLANG=%s\\nAIP_MODE=%s\\n' "$ORT_DISABLE_TELEMETRY" "$LANG" "${AIP_MODE-unset}"
+"""  # noqa: E501
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A server's tree without a Python of its own."""
+    folder = tmp_path / "tritonserver"
+    shutil.copytree(ROOT / "server" / "bin", folder / "bin")
+    stub = folder / "bin" / "tritonserver"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    return folder
+
+
+class Repository:
+    """A repository, as far as it matters here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "model_onnx").mkdir(parents=True)
+        self.kind("CPU")
+
+    def kind(self, kind: str) -> None:
+        """Where its instances are."""
+        text = f"instance_group [ {{ kind: KIND_{kind} count: 1 }} ]\n"
+        (self.folder / "model_onnx" / "config.pbtxt").write_text(text)
+
+    def needs(self, *flags: str) -> None:
+        """What it needs of the CPU; nothing else."""
+        needs = {"gpu": False, "cuda": "0.0", "cpu_flags": flags}
+        text = json.dumps({"hardware": "cuda", "precision": "fp16", "needs": needs})
+        (self.folder / "hardware.json").write_text(text)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Repository]:
+    """One for any CPU."""
+    yield Repository(tmp_path / "models")
+
+
+def serve(tree: Path, repository: Repository, *words: str, **environment: str) -> Result:
+    """Run it to its end."""
+    unset = ("ALLOW_FALLBACK", "AIP_MODE", "LD_LIBRARY_PATH", "MODEL_REPOSITORY_IMAGE")
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    return subprocess.run(
+        [tree / "bin" / "serve", *words],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
+        env={**kept, "MODEL_REPOSITORY": str(repository.folder), **environment},
+    )
+
+
+def started(result: Result) -> list[str]:
+    """The arguments of tritonserver."""
+    assert result.returncode == 0, result.stderr
+    return [line for line in result.stdout.splitlines() if line.startswith("--")]
+
+
+def environment(result: Result) -> dict[str, str]:
+    """The environment of tritonserver, as far as the stub tells it."""
+    lines = (line for line in result.stdout.splitlines() if not line.startswith("--"))
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_a_repository_for_the_cpu_is_served_without_anything_for_gpus(
+    tree: Path, repository: Repository
+) -> None:
+    arguments = started(serve(tree, repository))
+    assert sorted(arguments) == sorted(
+        [
+            f"--model-repository={repository.folder}",
+            f"--backend-directory={tree}/backends",
+            *ALWAYS,
+            "--allow-gpu-metrics=false",
+            NO_PINNED_MEMORY,
+        ]
+    )
+
+
+def test_a_repository_for_a_gpu_has_its_metrics_and_pinned_memory(
+    tree: Path, repository: Repository
+) -> None:
+    repository.kind("GPU")
+    arguments = started(serve(tree, repository))
+    assert "--allow-gpu-metrics=true" in arguments
+    assert NO_PINNED_MEMORY not in arguments
+
+
+def test_a_machine_without_the_hardware_is_refused_before_the_server_starts(
+    tree: Path, repository: Repository
+) -> None:
+    repository.needs("abacus")
+    line = error_line(serve(tree, repository))
+    assert line.startswith("error: hardware: made for cuda, fp16, but the CPU has none of abacus")
+
+
+@pytest.mark.parametrize(
+    ("words", "variables"), [(["--allow-fallback"], {}), ([], {"ALLOW_FALLBACK": "1"})]
+)
+def test_a_fallback_that_was_allowed_is_served_on_the_cpu_with_a_warning(
+    words: list[str], variables: dict[str, str], tree: Path, repository: Repository
+) -> None:
+    repository.needs("abacus")
+    repository.kind("GPU")
+    result = serve(tree, repository, *words, **variables)
+    arguments = started(result)
+    assert FALLBACK in arguments
+    assert "--allow-gpu-metrics=false" in arguments
+    assert NO_PINNED_MEMORY in arguments
+    assert "--allow-fallback" not in arguments
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("warning: hardware: ")
+
+
+def test_a_fallback_is_not_taken_where_the_hardware_is_there(
+    tree: Path, repository: Repository
+) -> None:
+    repository.needs()
+    result = serve(tree, repository, "--allow-fallback", ALLOW_FALLBACK="1")
+    assert FALLBACK not in started(result)
+    assert result.stderr == ""
+
+
+def test_only_a_1_allows_the_fallback_from_the_environment(
+    tree: Path, repository: Repository
+) -> None:
+    repository.needs("abacus")
+    assert serve(tree, repository, ALLOW_FALLBACK="0").returncode == 1
+
+
+def test_other_arguments_are_tritonservers_own_and_come_last(
+    tree: Path, repository: Repository
+) -> None:
+    words = ["--http-port=1", "--log-verbose=1"]
+    arguments = started(serve(tree, repository, words[0], "--allow-fallback", words[1]))
+    assert arguments[-2:] == words
+
+
+def test_the_repository_of_an_image_lies_in_models(tree: Path, repository: Repository) -> None:
+    arguments = started(serve(tree, repository, MODEL_REPOSITORY=""))
+    assert "--model-repository=/models" in arguments
+
+
+def test_the_stubs_python_and_libraries_are_those_of_the_tree(
+    tree: Path, repository: Repository
+) -> None:
+    result = serve(tree, repository, LD_LIBRARY_PATH="/elsewhere", AIP_MODE="PREDICTION")
+    seen = environment(result)
+    assert seen["PATH"].split(":")[0] == str(tree / "python" / "bin")
+    assert seen["LD_LIBRARY_PATH"] == f"{tree}/lib:/elsewhere"
+    assert (seen["ORT_DISABLE_TELEMETRY"], seen["LANG"]) == ("1", "C.UTF-8")
+    assert seen["AIP_MODE"] == "unset"
+
+
+def test_the_trees_own_python_looks_at_the_machine_where_there_is_one(
+    tree: Path, repository: Repository
+) -> None:
+    python = tree / "python" / "bin" / "python3"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho fallback\n")
+    python.chmod(0o755)
+    assert FALLBACK in started(serve(tree, repository))

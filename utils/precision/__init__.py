@@ -1,0 +1,1 @@
+"""Graphs that compute in fewer bits than fp32."""

@@ -1,0 +1,1 @@
+"""Graphs in 16 bits, with fused nodes."""

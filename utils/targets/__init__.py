@@ -1,0 +1,1 @@
+"""Which machine an image is for: hardware, precision, server, platform."""

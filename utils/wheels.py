@@ -1,0 +1,87 @@
+"""Hash-locked wheels, downloaded once and unpacked without an installation."""
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.errors import UserError
+from utils.folders import cached_folder
+from utils.snapshot import file_digest
+
+# Newest glibc first; pip takes a wheel when one of these names matches.
+GLIBC_TAGS = (
+    "manylinux_2_35",
+    "manylinux_2_28",
+    "manylinux_2_27",
+    "manylinux_2_17",
+    "manylinux2014",
+)
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """Packages for one kind of machine.
+
+    Attributes:
+        lock_file: requirements with hashes; dependencies are not looked for.
+        machine: as `uname -m` names it.
+        python_version: such as 3.11.
+    """
+
+    lock_file: Path
+    machine: str
+    python_version: str
+
+
+def download_wheels(wheels: Wheels, cache: Path) -> Path:
+    """The folder of the wheels, filled from the package index if it is not there yet.
+
+    Raises:
+        UserError: pip failed; the last line that it wrote is in the message.
+    """
+    parts = [file_digest(wheels.lock_file), wheels.machine, wheels.python_version]
+    return cached_folder(
+        cache / "wheels",
+        hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
+        lambda folder: _pip("download", "--quiet", f"--dest={folder}", *_selection(wheels)),
+    )
+
+
+def unpack_wheels(wheels: Wheels, folder: Path, target: Path) -> None:
+    """Unpack the wheels of `folder` to `target`, a site-packages folder.
+
+    Raises:
+        UserError: pip failed; the last line that it wrote is in the message.
+    """
+    _pip(
+        "install",
+        "--quiet",
+        "--no-index",
+        f"--find-links={folder}",
+        "--no-compile",
+        f"--target={target}",
+        *_selection(wheels),
+    )
+
+
+def _selection(wheels: Wheels) -> list[str]:
+    return [
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--implementation=cp",
+        f"--python-version={wheels.python_version}",
+        *(f"--platform={glibc}_{wheels.machine}" for glibc in GLIBC_TAGS),
+        f"--requirement={wheels.lock_file}",
+    ]
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        last = (errors or done.stderr.splitlines() or ["no reason given"])[-1]
+        raise UserError("pip", last.removeprefix("ERROR: "), "is the package index in reach?")
