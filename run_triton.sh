@@ -70,6 +70,8 @@ parse_arguments() {
     esac
   done
   [[ -n "$IMAGE" || -n "$REPOSITORY" ]] || usage_error 'run_triton.sh' 'takes IMAGE or --repository DIR'
+  [[ "$GPUS" == 0 || -n "$IMAGE" ]] || usage_error --gpus 'is for an image' 'a repository sees those of this machine'
+  [[ -z "$HARDWARE" || -n "$REPOSITORY" ]] || usage_error --hardware 'is for --repository' 'an image has its own'
   [[ -z "$IMAGE" || -z "$REPOSITORY" ]] || usage_error "$IMAGE" 'takes IMAGE or --repository, not both'
   case "$WANTED_ENGINE" in
     '' | docker | podman) ;;

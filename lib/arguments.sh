@@ -165,6 +165,10 @@ parse_arguments() {
   done
   if [[ -n "$VERIFY_ONLY" ]]; then
     [[ ${#positional[@]} -eq 0 ]] || usage_error "${positional[0]}" 'nothing more goes with --verify-only'
+    # Of the other options only those of the engine and of the log can mean anything.
+    [[ -z "$OUTPUT$IMAGE$WHERE_MODEL$WHERE_TOKENIZER$WHERE_LABELS$CA_FILE${TARGET[*]}${CONVERSION[*]}" &&
+      "$NO_IMAGE$PAIRS$OFFLINE$ALLOW_PICKLE" == 0000 ]] ||
+      usage_error --verify-only 'takes no options of a build' '--engine, --dry-run, --keep and --quiet go with it'
     IMAGE="$VERIFY_ONLY" MODEL_NAME=verify
     return 0
   fi

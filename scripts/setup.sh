@@ -11,7 +11,7 @@ readonly PYTHON_VERSIONS='3.11 3.12'
 
 # command and the package that brings it
 readonly TOOLS=(envsubst:gettext-base mmdebstrap:mmdebstrap curl:curl dockerd:docker.io)
-readonly DEV_TOOLS=(bats:bats buildah:buildah podman:podman strace:strace)
+readonly DEV_TOOLS=(docker-registry:docker-registry openssl:openssl bats:bats buildah:buildah podman:podman strace:strace)
 readonly DEV_PACKAGES=(bats-assert bats-support bats-file)
 
 # Prints the Python to make the environment with.

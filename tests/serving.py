@@ -87,12 +87,15 @@ def render(
     return render_artifacts(artifacts, folder, max_batch_size)
 
 
-def render_artifacts(artifacts: Path, folder: Path, max_batch_size: int) -> Rendered:
+def render_artifacts(
+    artifacts: Path, folder: Path, max_batch_size: int, hardware: str = "cpu"
+) -> Rendered:
     """Render a converted checkpoint."""
     variables, repository = folder / "variables.env", folder / "repository"
     call(
         template_variables.main,
-        *("--output", variables, artifacts, "cls_model", str(max_batch_size)),
+        *("--output", variables, "--hardware", hardware),
+        *(artifacts, "cls_model", str(max_batch_size)),
     )
     run("./process_template.sh", "--variables", variables, "model_repository", repository)
     run("utils/fill_repository.sh", artifacts, repository)
@@ -101,16 +104,22 @@ def render_artifacts(artifacts: Path, folder: Path, max_batch_size: int) -> Rend
 
 @contextmanager
 def serve(
-    repository: Path, log_file: Path, model: str = "cls_model", prefix: tuple[str, ...] = ()
+    repository: Path,
+    log_file: Path,
+    model: str = "cls_model",
+    prefix: tuple[str, ...] = (),
+    options: tuple[str, ...] = (),
 ) -> Iterator[Served]:
     """Serve a repository with run_triton.sh until the block ends.
 
-    `prefix` goes before the command (taskset, strace). The block may end the server itself.
+    `prefix` goes before the command (taskset, strace), `options` are more of its own. The block
+    may end the server itself.
     """
     ports = free_ports(3)
     command = [
         *prefix,
         "./run_triton.sh",
+        *options,
         *("--repository", str(repository)),
         *("--address", "127.0.0.1"),
         *("--http-port", str(ports[0])),

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Tell a rendered repository what machine it was made for, and what to do on another.
 
-Writes hardware.json beside the models, which server/bin/machine.py reads at start, and, where that
-asks for something, model_onnx/configs/fallback.pbtxt: the same model in the fp32 of the profile's
-fallback, which tritonserver --model-config-name=fallback takes instead.
+Writes hardware.json beside the models, which server/bin/machine.py reads at start, and, where the
+profile's fallback is another engine, model_onnx/configs/fallback.pbtxt: the same model on that one,
+which tritonserver --model-config-name=fallback takes instead.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from utils.graph import graph_tensors
 from utils.lint_repository import parse_config
 from utils.targets.engine_config import engine_config
 from utils.targets.machine import FALLBACK
-from utils.targets.profiles import Profile, profile_names, read_profile
+from utils.targets.profiles import PLAIN, Profile, profile_names, read_profile
 from utils.targets.servers import server_names
 
 # What a profile's engine.pbtxt may say in config.pbtxt.
@@ -51,29 +51,30 @@ def fallback_config(config: ModelConfig, engine: str) -> str:
 def describe(artifacts: Path, repository: Path, profile: Profile, server: str) -> None:
     """Write hardware.json and, for a machine that may lack something, the fallback."""
     report = read_report(artifacts)
-    precision = report.precision.name if report.precision else "fp32"
-    needs = profile.needs(precision, server)
-    hardware = {
-        "hardware": profile.name,
-        "precision": precision,
-        "server": server,
-        "needs": needs,
-    }
-    text = json.dumps(hardware, indent=2)
-    (repository / HARDWARE_FILE).write_text(text + "\n", encoding="utf-8")
-    if not needs["gpu"] and not needs["cpu_flags"]:
-        return
+    precision = report.precision.name if report.precision else PLAIN
+    profile.precision(precision)
     model = repository / "model_onnx"
     config = parse_config(model / "config.pbtxt")
     inputs, _ = graph_tensors(artifacts / GRAPH_FILE)
     other = read_profile(profile.fallback)
     engine = engine_config(
-        other, other.precisions["fp32"], inputs, report.behaviour, config.max_batch_size, {}
+        other, other.precision(PLAIN), inputs, report.behaviour, config.max_batch_size, {}
     )
-    (model / "configs").mkdir(exist_ok=True)
-    (model / "configs" / f"{FALLBACK}.pbtxt").write_text(
-        fallback_config(config, engine), encoding="utf-8"
-    )
+    fallback = fallback_config(config, engine)
+    # The same engine on another machine would lack the same.
+    differs = text_format.Parse(fallback, ModelConfig()) != config
+    hardware = {
+        "hardware": profile.name,
+        "precision": precision,
+        "server": server,
+        "needs": profile.needs(precision, server),
+        "fallback": differs,
+    }
+    text = json.dumps(hardware, indent=2)
+    (repository / HARDWARE_FILE).write_text(text + "\n", encoding="utf-8")
+    if differs:
+        (model / "configs").mkdir(exist_ok=True)
+        (model / "configs" / f"{FALLBACK}.pbtxt").write_text(fallback, encoding="utf-8")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ machine without that hardware it is the CPU's engine, and what could not be seen
 """
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from utils.errors import run_command
-from utils.folders import cache_key, cached_folder, make_folder
+from utils.folders import ROOT, cache_key, cached_folder, make_folder
 from utils.precision.choose import DETAILS_FILE, Wanted, choose_graph
 from utils.snapshot import file_digest
 from utils.targets.machine import this_machine
@@ -28,11 +29,13 @@ def precision_key(wanted: Wanted, artifacts: Path) -> str:
     files = [path for path in sorted(artifacts.rglob("*")) if path.is_file()]
     files += [path for path in sorted(profile.engine_file.parent.iterdir()) if path.is_file()]
     files += [wanted.labelled] if wanted.labelled else []
+    # What runs the graphs, and decides by its speed.
+    files += sorted((ROOT / "backends").rglob("*.py"))
     return cache_key(
         {
             "files": [[path.name, file_digest(path)] for path in files],
             "wanted": [list(wanted.precisions), wanted.lacks, wanted.max_batch_size],
-            "cpu": sorted(this_machine().cpu_flags),
+            "machine": [sorted(this_machine().cpu_flags), len(os.sched_getaffinity(0))],
         }
     )
 
@@ -51,7 +54,7 @@ def main() -> None:
     add("--max-batch-size", type=int, default=4)
     add("--labelled", type=Path, help="the texts of the conversion's --labelled")
     add("--details", type=Path, help="write here what changed, for people")
-    add("--cache", type=Path, default=Path(__file__).resolve().parents[1] / ".cache")
+    add("--cache", type=Path, default=ROOT / ".cache")
     arguments = parser.parse_args()
     wanted = Wanted(
         profile=read_profile(arguments.hardware),

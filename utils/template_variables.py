@@ -21,7 +21,7 @@ from utils.graph import Tensor, config_list, graph_tensors
 from utils.output import write_result
 from utils.snapshot import file_digest
 from utils.targets.engine_config import engine_config, length_multiple
-from utils.targets.profiles import Profile, profile_names, read_profile
+from utils.targets.profiles import PLAIN, Profile, profile_names, read_profile
 
 
 def template_variables(
@@ -49,7 +49,7 @@ def template_variables(
     texts = [Tensor("text_input", "TYPE_STRING", (1,))]
     if behaviour.pairs:
         texts.append(Tensor("text_pair", "TYPE_STRING", (1,)))
-    precision = profile.precisions[report.precision.name if report.precision else "fp32"]
+    precision = profile.precision(report.precision.name if report.precision else PLAIN)
     return {
         "MODEL_NAME": model_name,
         "MAX_BATCH_SIZE": str(max_batch_size),

@@ -83,11 +83,22 @@ def configuration(
 ) -> str:
     """The name of the configuration to serve; "" for the first choice.
 
+    Args:
+        hardware: what hardware.json says.
+        machine: this one.
+        in_container: whether it is a container of an image of ours.
+        allow_fallback: whether the user takes less than the repository was made for.
+
     Raises:
         SystemExit: the machine is another than the repository was made for; with one error line.
     """
     name = f"{hardware['hardware']}, {hardware['precision']}"
     lacks = missing(machine, hardware["needs"])
+    if lacks and not hardware["fallback"]:
+        raise SystemExit(
+            f"error: hardware: made for {name}, but {lacks};"
+            " no other way to serve it was built in (build with --precision fp32)"
+        )
     if lacks and not allow_fallback:
         raise SystemExit(
             f"error: hardware: made for {name}, but {lacks};"
@@ -139,6 +150,10 @@ def main() -> None:
     except FileNotFoundError:
         # A repository from elsewhere says nothing about machines.
         return
+    except (OSError, ValueError) as error:
+        raise SystemExit(
+            f"error: {repository / 'hardware.json'}: cannot be read: {error}"
+        ) from error
     print(
         configuration(
             hardware,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 from tests.storages.in_thread import serving
@@ -22,6 +23,7 @@ class Site:
         drop_after: bytes of an answer after which it hangs up, once.
         user: what Authorization must be.
         port: where it listens.
+        certificate: with its key; None: without TLS.
         asked: method, path and Range header of every request.
     """
 
@@ -31,6 +33,7 @@ class Site:
     drop_after: int | None = None
     user: str | None = None
     port: int = 0
+    certificate: Path | None = None
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
 
     @contextlib.contextmanager
@@ -40,7 +43,7 @@ class Site:
         class Handler(_Handler):
             site = self
 
-        with serving(Handler, self.port) as self.port:
+        with serving(Handler, self.port, self.certificate) as self.port:
             yield
 
 

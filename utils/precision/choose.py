@@ -32,18 +32,15 @@ from utils.errors import UserError
 from utils.graph import NUMPY_TYPES, graph_tensors
 from utils.precision.compare import Comparison, compare
 from utils.precision.rewritings import rewritings
-from utils.precision.show import what_changed, what_was_tried
+from utils.precision.show import FEW_TEXTS, what_changed, what_was_tried
 from utils.precision.trial import Graph, Logits, Outcome, run_graphs
 from utils.samples import Example, read_labelled
 from utils.served import FUNCTIONS
 from utils.targets.engine_config import length_multiple, model_config
-from utils.targets.profiles import Precision, Profile, read_profile
+from utils.targets.profiles import PLAIN, Precision, Profile, read_profile
 
 # What was tried, as people see it.
 DETAILS_FILE = "precision.txt"
-
-# The precision that every profile has.
-PLAIN = "fp32"
 
 # Enough for ranges of activations; more only take time.
 CALIBRATION_TEXTS = 64
@@ -113,9 +110,14 @@ class Tried:
 
     @property
     def _no_loss(self) -> bool:
-        if self.accuracy is None or "accuracy" not in self.accuracy.after:
+        if self.accuracy is None:
             return False
-        return self.accuracy.after["accuracy"] >= self.accuracy.before["accuracy"]
+        before, after = self.accuracy.before, self.accuracy.after
+        # An error is the better the smaller it is, everything else the greater.
+        return all(
+            after[name] <= value if name.endswith("error") else after[name] >= value
+            for name, value in before.items()
+        )
 
 
 def choose_graph(wanted: Wanted, source: Path, target: Path) -> None:
@@ -175,7 +177,7 @@ def _try_all(
     failures: list[UserError] = []
     step = max(1, len(rows) // CALIBRATION_TEXTS)
     for name in wanted.precisions:
-        precision = wanted.profile.precisions[name]
+        precision = wanted.profile.precision(name)
         for rewriting in rewritings(precision, report, padding_id(source)):
             path = source / GRAPH_FILE
             if rewriting.write:
@@ -274,7 +276,10 @@ def _refusal(tried: Sequence[Tried]) -> UserError:
             f"{best.name} moves a score by {comparison.largest_difference:.2g},"
             f" {precision.difference:g} is the most"
         )
-    return UserError("precision", problem, "--precision auto takes the fastest that will do")
+    hint = "--precision auto takes the fastest that will do"
+    if texts < FEW_TEXTS:
+        hint += f"; of {texts} texts one is {1 / texts:.1%}: --samples takes more"
+    return UserError("precision", problem, hint)
 
 
 def _write(

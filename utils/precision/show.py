@@ -69,8 +69,10 @@ def what_changed(reference: Reference, examples: Sequence[Example], comparison: 
     console, text = _console()
     if reference.problem_type != "regression" and reference.thresholds is None:
         console.print(_confusion(reference.labels, comparison))
-    worst = np.argsort(comparison.same, kind="stable")[: int((~comparison.same).sum())]
     moved = np.abs(comparison.after - comparison.before).max(axis=-1)
+    changed = np.flatnonzero(~comparison.same)
+    # Where no label changed, a score moved too far.
+    worst = changed if changed.size else np.arange(len(moved))
     table = Table("label before", "after", "largest difference", "text")
     for number in sorted(worst, key=lambda number: -moved[number])[:WORST_TEXTS]:
         table.add_row(

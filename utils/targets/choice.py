@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from utils.errors import UsageError, UserError
+from utils.errors import UsageError
 from utils.targets.machine import Machine, missing
 from utils.targets.profiles import Precision, Profile, profile_names, read_profile
 from utils.targets.servers import ServerKind, read_server, server_names
@@ -161,7 +161,9 @@ def _hardware(name: str, machine: Machine) -> str:
         )
     ]
     if not fitting:
-        raise UserError("--hardware auto", "no profile fits this machine", f"one of {_list(names)}")
+        raise UsageError(
+            "--hardware auto", "no profile fits this machine", f"one of {_list(names)}"
+        )
     return max(fitting, key=lambda profile: profile.rank).name
 
 

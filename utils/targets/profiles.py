@@ -6,10 +6,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from utils.errors import UserError
+from utils.errors import UsageError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = ROOT / "hardware"
+
+# The precision that every profile has.
+PLAIN = "fp32"
 
 _Form = TypeVar("_Form")
 
@@ -94,6 +97,20 @@ class Profile:
         """The packages of the embedded server."""
         return PROFILES / self.name / "requirements.txt"
 
+    def precision(self, name: str) -> Precision:
+        """One of the profile's.
+
+        Raises:
+            UsageError: it has no such precision.
+        """
+        if name not in self.precisions:
+            raise UsageError(
+                f"--hardware {self.name}",
+                f"has no {name}",
+                f"possible: {', '.join(self.precisions)}",
+            )
+        return self.precisions[name]
+
     def needs(self, precision: str, server: str) -> dict[str, Any]:
         """What the machine that serves must have, as server/bin/machine.py reads it."""
         return {
@@ -122,7 +139,7 @@ def read_profile(name: str) -> Profile:
             key: read_fields(Precision, value) for key, value in data.pop("precision").items()
         }
         profile = read_fields(Profile, {"name": name, "precisions": precisions, **data})
-        if not {"fp32", *profile.auto} <= set(precisions) or not profile.servers:
+        if not {PLAIN, *profile.auto} <= set(precisions) or not profile.servers:
             raise ValueError("fp32 or a precision of auto is missing, or there is no server")
         return profile
 
