@@ -1,6 +1,6 @@
 # Every target does its own set-up.
 .PHONY: help setup setup-dev setup-optimum setup-storage demo test lint test-unit test-shell test-storages test-server test-architectures test-optimum \
-  test-image bench-build bench-hardware bench-accuracy supported-models bench-export lock format clean
+  test-image test-arm64 bench-build bench-hardware bench-accuracy supported-models bench-export lock format clean
 
 PYTHON_IN_VENV := .venv/bin/python
 
@@ -22,7 +22,7 @@ setup-storage: ## The client of a storage: make setup-storage NAME=clearml
 demo: setup ## Train a small classifier, build its image, ask it
 	@scripts/with_docker.sh scripts/demo.sh
 
-test: setup-dev ## All tests, lint first
+test: setup-dev ## All tests but those for arm64, lint first
 	@scripts/test.sh
 
 lint: setup-dev ## shellcheck, shfmt, ruff, mypy, hadolint
@@ -48,6 +48,9 @@ test-optimum: setup-dev ## Tests of --exporter optimum in its own environment
 
 test-image: setup-dev ## Tests on real images
 	@scripts/test.sh image
+
+test-arm64: setup-dev ## An image for arm64 on x86-64; needs qemu-user-static, binfmt-support, arch-test
+	@scripts/test.sh arm64
 
 bench-build: setup ## Size, ready time and build times, into benchmarks/results and the README
 	@scripts/with_docker.sh $(PYTHON_IN_VENV) benchmarks/build.py

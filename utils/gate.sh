@@ -9,7 +9,8 @@ source "$ROOT/lib/processes.sh"
 # shellcheck source=lib/engine.sh
 source "$ROOT/lib/engine.sh"
 
-readonly READY_TIMEOUT_SECONDS=180
+# TensorRT builds engines for minutes when it meets a model for the first time on a GPU.
+readonly READY_TIMEOUT_SECONDS=180 GPU_READY_TIMEOUT_SECONDS=1200
 
 usage() {
   cat <<'EOF'
@@ -76,7 +77,7 @@ server_reason() {
 main() {
   answer_help "$@"
   [[ $# -ge 4 ]] || usage_error gate.sh 'takes MODEL_NAME, REFERENCE and what to start'
-  local model="$1" reference="$2"
+  local model="$1" reference="$2" timeout="$READY_TIMEOUT_SECONDS"
   KIND="$3" TARGET="${!#}" ENGINE='' CONTAINER='' SERVER_PID='' VERIFY_PID=''
   case "$KIND:$#" in
     repository:4) ;;
@@ -86,6 +87,7 @@ main() {
   HARDWARE="${HARDWARE:-cpu}" LACKS="${LACKS:-}" GPU="${GPU:-0}"
   EMBEDDED="${EMBEDDED:-$HARDWARE}"
   [[ -z "$LACKS" ]] || GPU=0
+  [[ "$GPU" == 0 ]] || timeout="$GPU_READY_TIMEOUT_SECONDS"
   PYTHON="$(find_python)"
   WORK="$(mktemp -d)"
   trap stop EXIT
@@ -95,7 +97,7 @@ main() {
   trap 'exit 143' TERM
 
   "$PYTHON" "$ROOT/utils/verify_answers.py" "$model" "$reference" \
-    --http "$HTTP" --grpc "$GRPC" --timeout "$READY_TIMEOUT_SECONDS" &
+    --http "$HTTP" --grpc "$GRPC" --timeout "$timeout" &
   VERIFY_PID=$!
   local status=0
   # Whichever ends first: the server should not.

@@ -99,6 +99,15 @@ def test_an_image_carries_texts_of_ours_to_be_checked_with_and_none_of_the_users
         assert "the quick secret fox" not in texts
 
 
+def test_a_proxy_with_a_password_leaves_no_trace_in_an_image(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://user:canary-password@127.0.0.1:9")
+    for image in built(checkpoint, "--hardware", "cpu"):
+        history = docker("history", "--no-trunc", image).stdout
+        assert "canary-password" not in history + docker("inspect", image).stdout
+
+
 def test_verify_only_checks_an_image_again_and_says_so_in_its_label(checkpoint: Path) -> None:
     for image in built(checkpoint, "--hardware", "cpu"):
         before = docker("inspect", "--format", "{{.Id}}", image).stdout
