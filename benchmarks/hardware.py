@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
 from benchmarks.containers import docker, megabytes_without_model, report, running
-from benchmarks.imdb import CACHE, ImdbModel, make_imdb_model
+from benchmarks.imdb import CACHE, make_imdb_model
 from benchmarks.report import markdown_table, replace_block, write_results
 from utils.errors import UserError, run_command
 from utils.inference import Server
@@ -67,15 +67,15 @@ def variants() -> list[Variant]:
     return found
 
 
-def build(variant: Variant, inputs: ImdbModel) -> str:
+def build(variant: Variant, model: Path, *gates: str | Path) -> str:
     """Build an image; "" or, where a gate stopped it, its error line."""
     done = subprocess.run(
         [
             ROOT / "make_triton_image.sh",
             *("--hardware", variant.hardware, "--precision", variant.precision),
-            *("--samples", inputs.samples, "--labelled", inputs.labelled),
             *("--image", variant.image),
-            *(inputs.model, "-", "-", MODEL_NAME),
+            *gates,
+            *(model, "-", "-", MODEL_NAME),
         ],
         check=False,
         stderr=subprocess.PIPE,
@@ -108,7 +108,10 @@ def measure() -> dict[str, Any]:
     """All figures: by variant what its report says, its sizes, and its rate in each round."""
     inputs = make_imdb_model(CACHE)
     texts = [item.text for item in read_labelled(inputs.labelled, pairs=False)][:REVIEWS_PER_ROUND]
-    errors = {variant: build(variant, inputs) for variant in variants()}
+    errors = {
+        variant: build(variant, inputs.model, "--labelled", inputs.labelled)
+        for variant in variants()
+    }
     built = [variant for variant, error in errors.items() if not error]
     if not built or built[0].name != BASELINE:
         raise UserError(BASELINE, next(iter(errors.values())))
@@ -134,7 +137,7 @@ def measure() -> dict[str, Any]:
         }
         docker("rmi", "--force", variant.image)
     sizes = {name: item["image without the model, MB"] for name, item in results.items()}
-    sizes |= unmeasured_sizes(inputs, {variant.hardware for variant in built})
+    sizes |= unmeasured_sizes(inputs.model, {variant.hardware for variant in built})
     refused = {variant.name: error for variant, error in errors.items() if error}
     return {
         "clients": CLIENTS,
@@ -144,13 +147,13 @@ def measure() -> dict[str, Any]:
     }
 
 
-def unmeasured_sizes(inputs: ImdbModel, measured: set[str]) -> dict[str, int]:
+def unmeasured_sizes(model: Path, measured: set[str]) -> dict[str, int]:
     """Of embedded servers for hardware that this machine has not; what they do stays unknown."""
     sizes = {}
     for profile in map(read_profile, profile_names()):
         if "embedded" in profile.servers and profile.name not in measured:
             variant = Variant(profile.name, next(iter(profile.precisions)))
-            error = build(variant, inputs)
+            error = build(variant, model)
             if error:
                 raise UserError(variant.name, error)
             sizes[variant.name] = round(megabytes_without_model(variant.image))

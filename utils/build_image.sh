@@ -29,7 +29,7 @@ main() {
   # shellcheck source=/dev/null
   source "$target"
   [[ "$GPU" == 0 ]] || gpus=all
-  SLIM_BASE="${SLIM_BASE_IMAGE:-$SLIM_BASE}"
+  [[ -z "$SLIM_BASE" ]] || SLIM_BASE="${SLIM_BASE_IMAGE:-$SLIM_BASE}"
   local options=(--file "$DOCKERFILE" --build-arg "BASE_IMAGE=$base" --build-arg "GPUS=$gpus")
   [[ -z "$BASE_PACKAGES" ]] || options+=(--build-arg "BASE_PACKAGES=$BASE_PACKAGES")
   for name in SLIM_BASE PROVIDERS; do

@@ -61,18 +61,16 @@ def describe(artifacts: Path, repository: Path, profile: Profile, server: str) -
         other, other.precision(PLAIN), inputs, report.behaviour, config.max_batch_size, {}
     )
     fallback = fallback_config(config, engine)
-    # The same engine on another machine would lack the same.
-    differs = text_format.Parse(fallback, ModelConfig()) != config
     hardware = {
         "hardware": profile.name,
         "precision": precision,
         "server": server,
         "needs": profile.needs(precision, server),
-        "fallback": differs,
+        "fallback": profile.falls_back(precision),
     }
     text = json.dumps(hardware, indent=2)
     (repository / HARDWARE_FILE).write_text(text + "\n", encoding="utf-8")
-    if differs:
+    if profile.falls_back(precision):
         (model / "configs").mkdir(exist_ok=True)
         (model / "configs" / f"{FALLBACK}.pbtxt").write_text(fallback, encoding="utf-8")
 

@@ -154,14 +154,18 @@ def main() -> None:
         raise SystemExit(
             f"error: {repository / 'hardware.json'}: cannot be read: {error}"
         ) from error
-    print(
-        configuration(
+    try:
+        name = configuration(
             hardware,
             this_machine(),
             os.environ.get(CONTAINER_VARIABLE) == "1",
             "--allow-fallback" in sys.argv[2:],
         )
-    )
+    except (KeyError, TypeError) as error:
+        raise SystemExit(
+            f"error: {repository / 'hardware.json'}: of another form (render the repository again)"
+        ) from error
+    print(name)
 
 
 if __name__ == "__main__":

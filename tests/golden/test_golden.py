@@ -47,8 +47,16 @@ def expected_files(case: Case) -> set[str]:
     """What is written for a case."""
     models = {"text_preprocessing", "model_onnx", "post_processing", case.model_name}
     files = {"hardware.json", *(f"{model}/config.pbtxt" for model in models)}
-    needs = read_profile(case.hardware).needs(case.precision, case.server)
-    return files | {FALLBACK} if needs["gpu"] or needs["cpu_flags"] else files
+    return files | {FALLBACK} if falls_back(case) else files
+
+
+def falls_back(case: Case) -> bool:
+    """Whether another machine is served by another engine, or by this one told otherwise."""
+    profile = read_profile(case.hardware)
+    plain = read_profile(profile.fallback).precisions["fp32"]
+    if profile.fallback != profile.name:
+        return True
+    return profile.precisions[case.precision].engine != plain.engine
 
 
 def test_every_case_has_its_expected_files_and_there_are_no_others() -> None:
@@ -130,6 +138,14 @@ def test_a_repository_says_what_it_was_made_for(case: str) -> None:
     config = parsed(EXPECTED / case / "model_onnx" / "config.pbtxt")
     on_gpu = config.instance_group[0].kind == config.instance_group[0].KIND_GPU
     assert hardware["needs"]["gpu"] is on_gpu
+    assert hardware["fallback"] is falls_back(wanted)
+
+
+def test_there_are_cases_with_a_fallback_and_without_also_where_something_is_needed() -> None:
+    assert falls_back(CASES["cuda_fp32"])
+    assert falls_back(CASES["openvino_bf16"])
+    assert not falls_back(CASES["cpu_int8"])
+    assert not falls_back(CASES["openvino_fp32"])
 
 
 @pytest.mark.parametrize("name", WITH_FALLBACK)

@@ -10,6 +10,7 @@ setup_file() {
   make_target arm64.env --platform linux/arm64
   make_target cuda.env --hardware cuda
   make_target ngc.env --server ngc
+  make_target slim.env --hardware tensorrt --server ngc-slim
 }
 
 setup() {
@@ -55,6 +56,24 @@ mark_verified() {
 @test "a server without packages of ours gets none" {
   build ngc
   assert_not_called '.*BASE_PACKAGES.*'
+}
+
+@test "the base and the providers of an image of parts reach the build" {
+  build slim
+  assert_success
+  assert_called 'docker build .*--build-arg SLIM_BASE=ubuntu:24\.04 --build-arg PROVIDERS=cuda\\ tensorrt .*'
+}
+
+@test "SLIM_BASE_IMAGE names another base of an image of parts" {
+  SLIM_BASE_IMAGE=mine:1 build slim
+  assert_called 'docker build .*--build-arg SLIM_BASE=mine:1 .*'
+  assert_not_called '.*ubuntu:24.*'
+}
+
+@test "an image that is not of parts gets no base and no providers of them" {
+  build
+  assert_success
+  assert_not_called '.*(SLIM_BASE|PROVIDERS).*'
 }
 
 @test "an image for a CPU asks for no GPUs" {

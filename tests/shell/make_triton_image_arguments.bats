@@ -74,6 +74,13 @@ refuse_image() {
   refuse "image $(printf '%q' "$1")" --image "$1" "${INPUTS[@]}"
 }
 
+# refuse_with_verify_only [OPTION ...]: before and behind --verify-only
+refuse_with_verify_only() {
+  refuse --verify-only "$@" --verify-only triton_cls:1
+  assert_equal "$stderr" 'error: --verify-only: takes no options of a build (--engine, --dry-run, --keep and --quiet go with it)'
+  refuse --verify-only --verify-only triton_cls:1 "$@"
+}
+
 # accept [ARGUMENT ...]: as far as a dry run goes
 accept() {
   run --separate-stderr make_image --dry-run "$@"
@@ -519,6 +526,38 @@ characters() {
 
 @test "an image at a registry with a port is taken" {
   accept --image registry.example:5000/team/name:1.0 "${INPUTS[@]}"
+}
+
+@test "--verify-only takes no option of a build with a value" {
+  local option
+  for option in --output --image --ca-file --where-{model,tokenizer,labels}; do
+    refuse_with_verify_only "$option" value
+  done
+}
+
+@test "--verify-only takes no switch of a build" {
+  local option
+  for option in --no-image --pairs --offline --allow-pickle; do
+    refuse_with_verify_only "$option"
+  done
+}
+
+@test "--verify-only takes no option of the conversion" {
+  local option
+  for option in $(table_options); do
+    refuse_with_verify_only "$option" 1
+  done
+}
+
+@test "--verify-only takes no option of the target" {
+  local option
+  for option in $(target_options); do
+    refuse_with_verify_only "$option" cuda
+  done
+}
+
+@test "an argument with --verify-only is told before its options" {
+  refuse folder --verify-only triton_cls:1 --no-image folder
 }
 
 @test "an option for a file does not take another option for its name" {

@@ -591,6 +591,38 @@ verified in N s"
   assert_no_processes
 }
 
+# keep_from_removal: a workplace whose rm fails for work folders, as where a container left files of
+# another user in them
+keep_from_removal() {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  mkdir -- "$BATS_TEST_TMPDIR/bin"
+  # shellcheck disable=SC2016
+  printf '#!/bin/bash\n[[ ! "${*: -1}" =~ /build/[^/]+$ ]] || { echo "rm: denied" >&2; exit 1; }\nexec %q "$@"\n' \
+    "$(type -P rm)" >"$BATS_TEST_TMPDIR/bin/rm"
+  chmod +x -- "$BATS_TEST_TMPDIR/bin/rm"
+  PATH="$BATS_TEST_TMPDIR/bin:$PATH"
+}
+
+@test "a work folder that cannot be removed is named, and the build is what it is" {
+  keep_from_removal
+  run --separate-stderr make_image "${INPUTS[@]}"
+  assert_success
+  assert_output triton_ensemble_model:latest
+  assert_regex "${stderr_lines[-1]}" "^not all of it can be removed: $REPO/build/ensemble_model\.[A-Za-z0-9]{6}\$"
+  refute_regex "$stderr" 'rm: denied'
+  assert_equal "$(find "$STUB_FOLDER/images" -name '*candidate*')" ''
+  assert_no_processes
+}
+
+@test "a build that fails and cannot be cleaned up ends with its own error and status" {
+  keep_from_removal
+  STUB_FAIL='fetch.py' run --separate-stderr make_image --quiet "${INPUTS[@]}"
+  assert_failure 1
+  assert_output ''
+  assert_equal "$stderr" 'error: fetch.py: failed as told (a hint)'
+  assert_no_processes
+}
+
 @test "other work folders in build/ stay" {
   use_build 'a quiet build'
   assert_equal "$(ls "$REPO/build")" other.abcdef

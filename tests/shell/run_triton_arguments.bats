@@ -288,6 +288,20 @@ rendered_for() {
   refuse --hardware --repository . --hardware
 }
 
+@test "--gpus without an image is a usage error" {
+  refuse --gpus --gpus --repository .
+  assert_regex "$stderr" 'is for an image'
+}
+
+@test "--hardware with an image is a usage error" {
+  refuse --hardware --hardware cuda triton_cls:latest
+  assert_regex "$stderr" 'is for --repository'
+}
+
+@test "--gpus and --hardware without image and repository are told what is missing" {
+  refuse run_triton.sh --gpus --hardware cuda
+}
+
 @test "SIGTERM ends the engine's client" {
   STUB_RUN_SECONDS=60 "$REPO/run_triton.sh" "${FREE[@]}" triton_cls:latest 3>&- &
   wait_until 10 grep -q -x 'docker run' "$STUB_FOLDER/keys"

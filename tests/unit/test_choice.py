@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.commands import run_utility
 from utils.choose_target import assignments
-from utils.errors import UsageError, UserError
+from utils.errors import UsageError
 from utils.targets import choice
 from utils.targets.choice import Target, Wish, choose, mirrored
 from utils.targets.machine import Machine
@@ -84,13 +84,13 @@ def test_auto_takes_the_best_profile_that_the_machine_has(machine: Machine, name
 def test_auto_never_takes_a_profile_without_a_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     # TensorRT's engines have to be built where they run.
     monkeypatch.setattr(choice, "_profiles", lambda: [read_profile("tensorrt")])
-    with pytest.raises(UserError, match="no profile fits this machine"):
+    with pytest.raises(UsageError, match="no profile fits this machine"):
         chosen("auto", machine=GPU)
 
 
 def test_auto_finds_no_profile_for_an_unknown_machine() -> None:
     with pytest.raises(
-        UserError, match=r"^--hardware auto: no profile fits this machine \(one of cpu"
+        UsageError, match=r"^--hardware auto: no profile fits this machine \(one of cpu"
     ):
         chosen("auto", machine=replace(PLAIN, architecture="riscv64"))
 

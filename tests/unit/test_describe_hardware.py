@@ -11,11 +11,14 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tests.in_process import call
 from tests.unit.commands import error_line, run_utility, usage_error
 from tests.unit.graphs import DISTILBERT_INPUTS, write_graph
-from tests.unit.reports import CPU, make_precision, make_report
+from tests.unit.reports import BEHAVIOUR, CPU, make_precision, make_report
 from utils import describe_hardware
 from utils.artifacts import write_report
 from utils.describe_hardware import describe, fallback_config
+from utils.errors import UsageError
+from utils.graph import graph_tensors
 from utils.lint_repository import parse_config
+from utils.targets.engine_config import engine_config
 from utils.targets.profiles import Profile, read_profile
 
 CONFIG = """\
@@ -68,6 +71,15 @@ def described(repository: Path, profile: Profile, precision: str) -> dict[str, A
     return said(repository)
 
 
+def rendered(repository: Path, profile: Profile, precision: str) -> Path:
+    """The repository, its configuration as the profile's engine has it."""
+    inputs, _ = graph_tensors(artifacts(repository.parent, precision) / "model.onnx")
+    engine = engine_config(profile, profile.precisions[precision], inputs, BEHAVIOUR, 4, {})
+    config = fallback_config(parsed(CONFIG), engine)
+    (repository / "model_onnx" / "config.pbtxt").write_text(config, encoding="utf-8")
+    return repository
+
+
 def said(repository: Path) -> dict[str, Any]:
     """What hardware.json says."""
     data: dict[str, Any] = json.loads((repository / "hardware.json").read_text("utf-8"))
@@ -112,6 +124,7 @@ def test_a_repository_for_a_gpu_says_what_it_needs_and_falls_back_on_the_cpu(
         "precision": "fp16",
         "server": "embedded",
         "needs": {"gpu": True, "cuda": "13.0", "cpu_flags": []},
+        "fallback": True,
     }
     assert files(repository) == [
         "hardware.json",
@@ -122,12 +135,23 @@ def test_a_repository_for_a_gpu_says_what_it_needs_and_falls_back_on_the_cpu(
     assert fallback(repository) == parsed(fallback_config(parsed(CONFIG), CPU_ENGINE))
 
 
-@pytest.mark.parametrize(("profile", "precision"), [("cpu", "fp32"), ("openvino", "fp32")])
-def test_what_any_machine_can_serve_needs_nothing_and_no_fallback(
-    profile: str, precision: str, repository: Path
-) -> None:
-    needs = described(repository, read_profile(profile), precision)["needs"]
+@pytest.mark.parametrize("name", ["cpu", "openvino"])
+def test_what_any_machine_can_serve_needs_nothing(name: str, repository: Path) -> None:
+    needs = described(repository, read_profile(name), "fp32")["needs"]
     assert needs == {"gpu": False, "cuda": "0.0", "cpu_flags": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [("cpu", "fp32"), ("cpu", "int8"), ("openvino", "fp32"), ("openvino", "int8")],
+)
+def test_what_would_fall_back_on_its_own_engine_has_no_fallback(
+    name: str, precision: str, repository: Path
+) -> None:
+    profile = read_profile(name)
+    data = described(rendered(repository, profile, precision), profile, precision)
+    assert data["fallback"] is False
+    assert data["needs"]["cpu_flags"] == list(profile.precisions[precision].cpu_flags)
     assert files(repository) == ["hardware.json", "model_onnx/config.pbtxt"]
 
 
@@ -135,8 +159,9 @@ def test_a_precision_that_not_every_cpu_has_falls_back_on_the_profiles_fp32(
     repository: Path,
 ) -> None:
     openvino = read_profile("openvino")
-    flags = openvino.precisions["bf16"].cpu_flags
-    assert described(repository, openvino, "bf16")["needs"]["cpu_flags"] == list(flags)
+    data = described(rendered(repository, openvino, "bf16"), openvino, "bf16")
+    assert data["needs"]["cpu_flags"] == list(openvino.precisions["bf16"].cpu_flags)
+    assert data["fallback"] is True
     config = fallback(repository)
     assert config.backend == "openvino"
     assert config.instance_group[0].kind == config.instance_group[0].KIND_CPU
@@ -151,6 +176,21 @@ def test_the_command_takes_the_precision_that_the_build_chose(
     call(describe_hardware.main, *words)
     assert (said(repository)["precision"], said(repository)["server"]) == (name, "ngc")
     assert said(repository)["needs"]["cuda"] == "0.0"
+
+
+def test_a_precision_that_the_profile_has_not_is_refused_and_writes_nothing(
+    repository: Path,
+) -> None:
+    with pytest.raises(UsageError, match=r"^--hardware cpu: has no fp16 \(possible: fp32, int8\)$"):
+        described(repository, CPU, "fp16")
+    assert files(repository) == ["model_onnx/config.pbtxt"]
+
+
+def test_the_command_ends_with_2_for_a_precision_that_the_profile_has_not(
+    repository: Path, tmp_path: Path
+) -> None:
+    result = run_utility("describe_hardware.py", artifacts(tmp_path, "fp16"), repository)
+    assert usage_error(result) == "error: --hardware cpu: has no fp16 (possible: fp32, int8)"
 
 
 def test_the_command_refuses_a_folder_that_is_no_conversion(

@@ -29,22 +29,33 @@ CUDA = {"gpu": True, "cuda": "12.8", "cpu_flags": []}
 IMPOSSIBLE = {"gpu": False, "cuda": "0.0", "cpu_flags": ["abacus"]}
 
 
-def hardware(needs: dict[str, Any]) -> dict[str, Any]:
+def hardware(needs: dict[str, Any], fallback: bool = True) -> dict[str, Any]:
     """What hardware.json says."""
-    return {"hardware": "cuda", "precision": "fp16", "server": "embedded", "needs": needs}
+    return {
+        "hardware": "cuda",
+        "precision": "fp16",
+        "server": "embedded",
+        "needs": needs,
+        "fallback": fallback,
+    }
 
 
 def served(
-    needs: dict[str, Any], on: Machine, *, in_container: bool = True, allow_fallback: bool = False
+    needs: dict[str, Any],
+    on: Machine,
+    *,
+    in_container: bool = True,
+    allow_fallback: bool = False,
+    fallback: bool = True,
 ) -> str:
     """The name of the configuration that is served."""
-    return configuration(hardware(needs), on, in_container, allow_fallback)
+    return configuration(hardware(needs, fallback), on, in_container, allow_fallback)
 
 
-def refusal(needs: dict[str, Any], on: Machine, *, in_container: bool = True) -> str:
+def refusal(needs: dict[str, Any], on: Machine, **options: bool) -> str:
     """The error that a start ends with."""
     with pytest.raises(SystemExit) as caught:
-        served(needs, on, in_container=in_container)
+        served(needs, on, **options)
     return str(caught.value)
 
 
@@ -129,6 +140,24 @@ def test_who_allows_it_gets_the_cpu_on_a_machine_that_lacks_something() -> None:
 
 def test_a_fallback_that_is_allowed_is_not_taken_where_everything_is_there() -> None:
     assert served(CUDA, WITH_GPU, allow_fallback=True) == ""
+
+
+@pytest.mark.parametrize("allow_fallback", [True, False])
+def test_without_a_fallback_a_machine_that_lacks_something_is_refused_whatever_is_allowed(
+    allow_fallback: bool,
+) -> None:
+    needs = IMPOSSIBLE
+    error = refusal(needs, PLAIN, allow_fallback=allow_fallback, fallback=False)
+    assert error == (
+        "error: hardware: made for cuda, fp16, but the CPU has none of abacus;"
+        " no other way to serve it was built in (build with --precision fp32)"
+    )
+
+
+@pytest.mark.parametrize("allow_fallback", [True, False])
+def test_a_machine_that_has_what_is_needed_needs_no_fallback(allow_fallback: bool) -> None:
+    for needs, on in ((NOTHING, PLAIN), (CUDA, WITH_GPU)):
+        assert served(needs, on, allow_fallback=allow_fallback, fallback=False) == ""
 
 
 def test_a_container_that_was_given_a_gpu_it_would_not_use_ends_with_a_line() -> None:
@@ -259,6 +288,29 @@ def test_the_command_prints_an_empty_line_where_nothing_is_lacking(repository: P
     (repository / HARDWARE_FILE).write_text(json.dumps(hardware(NOTHING)), encoding="utf-8")
     result = run(repository, MODEL_REPOSITORY_IMAGE="0")
     assert (result.returncode, result.stdout, result.stderr) == (0, "\n", "")
+
+
+def test_the_command_takes_no_fallback_where_there_is_none(repository: Path) -> None:
+    text = json.dumps(hardware(IMPOSSIBLE, fallback=False))
+    (repository / HARDWARE_FILE).write_text(text, encoding="utf-8")
+    line = error_line(run(repository, "--allow-fallback"))
+    assert "no other way to serve it was built in" in line
+
+
+@pytest.mark.parametrize("content", [b"", b'{"hardware": "cuda",', b"\xff\xfe", b"[\n\nnone\n]"])
+def test_a_damaged_hardware_json_ends_the_command_with_one_line_that_names_it(
+    content: bytes, repository: Path
+) -> None:
+    (repository / HARDWARE_FILE).write_bytes(content)
+    for words in ([], ["--allow-fallback"]):
+        line = error_line(run(repository, *words))
+        assert line.startswith(f"error: {repository / HARDWARE_FILE}: cannot be read: ")
+
+
+def test_a_hardware_json_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / HARDWARE_FILE).mkdir()
+    line = error_line(run(tmp_path))
+    assert line.startswith(f"error: {tmp_path / HARDWARE_FILE}: cannot be read: ")
 
 
 def test_builds_look_with_the_same_eyes() -> None:

@@ -24,7 +24,8 @@ from utils.artifacts import (
 )
 from utils.errors import UserError
 from utils.precision import choose
-from utils.precision.choose import DETAILS_FILE, Wanted, choose_graph
+from utils.precision.choose import DETAILS_FILE, Tried, Wanted, choose_graph
+from utils.precision.compare import Comparison
 from utils.precision.rewritings import Rewriting
 from utils.precision.trial import Graph, Outcome
 from utils.targets.profiles import Precision, Profile, read_profile
@@ -334,8 +335,24 @@ def test_a_graph_that_loses_labels_is_refused_with_how_many_it_keeps(
     engine.after = [moved(1, 2), moved(2)]
     assert refusal(wanted("int8"), source, target) == (
         "precision: int8 keeps the labels of 75.00% of 4 texts, 99.00% is the least"
-        " (--precision auto takes the fastest that will do)"
+        " (--precision auto takes the fastest that will do; of 4 texts one is 25.0%:"
+        " --samples takes more)"
     )
+
+
+@pytest.mark.parametrize(("count", "few"), [(199, True), (200, False)])
+def test_a_refusal_asks_for_more_texts_where_there_are_few(
+    count: int, few: bool, engine: Engine, source: Path, target: Path
+) -> None:
+    texts, rows = [f"text {number}" for number in range(count)], [[0, 2.0, 0]] * count
+    write_reference(source / "reference.json", make_reference(texts, rows))
+    engine.before = rows + SELF_LOGITS
+    engine.after = [[*([SPAM] * 9), *rows[9:], *SELF_LOGITS]] * 2
+    error = refusal(wanted("int8"), source, target)
+    assert f"of {count} texts, 99.00% is the least" in error
+    hint = f"; of {count} texts one is 0.5%: --samples takes more)"
+    assert error.endswith(hint if few else "takes the fastest that will do)")
+    assert ("--samples" in error) is few
 
 
 def failing(recipe: str) -> Rewriting:
@@ -426,6 +443,73 @@ def test_a_graph_that_loses_labels_but_is_right_as_often_is_taken(
     assert precision.agreement == pytest.approx(4 / 6)
 
 
+ACCURACY = {"accuracy": 0.5}
+FLAGS = {"exact match": 0.5, "micro F1": 0.7}
+ERROR = {"mean absolute error": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "passes"),
+    [
+        (ACCURACY, {"accuracy": 0.5}, True),
+        (ACCURACY, {"accuracy": 0.6}, True),
+        (ACCURACY, {"accuracy": 0.4}, False),
+        (FLAGS, FLAGS, True),
+        (FLAGS, {"exact match": 0.6, "micro F1": 0.8}, True),
+        (FLAGS, {"exact match": 0.4, "micro F1": 0.8}, False),
+        (FLAGS, {"exact match": 0.6, "micro F1": 0.6}, False),
+        (ERROR, {"mean absolute error": 0.2}, True),
+        (ERROR, {"mean absolute error": 0.1}, True),
+        (ERROR, {"mean absolute error": 0.3}, False),
+    ],
+)
+def test_a_graph_that_loses_labels_passes_where_no_measure_of_labelled_texts_is_worse(
+    before: dict[str, float], after: dict[str, float], passes: bool
+) -> None:
+    scores = np.zeros((4, 3), np.float32)
+    lost = Comparison(scores, scores, np.array([True, False, False, False]))
+    logits, int8 = np.zeros((4, 3), np.float32), CPU.precisions["int8"]
+    tried = Tried("int8", int8, "", Path("/graph"), logits, lost, None, "an engine", 1.0)
+    assert not tried.passes
+    assert replace(tried, accuracy=Accuracy(2, before, after)).passes is passes
+    kept = replace(lost, same=np.ones(4, np.bool_))
+    assert replace(tried, comparison=kept, accuracy=Accuracy(2, before, after)).passes
+
+
+def make_multi_label(source: Path) -> None:
+    """The conversion is of a model that gives several labels."""
+    report = read_report(source)
+    behaviour = make_behaviour(
+        problem_type="multi_label_classification", function="none", max_length=16
+    )
+    write_report(source, replace(report, behaviour=behaviour))
+    for name in ("reference.json", "selftest.json"):
+        reference = read_reference(source / name)
+        several = replace(
+            reference, problem_type="multi_label_classification", thresholds=[0.5, 0.5, 0.5]
+        )
+        write_reference(source / name, several)
+
+
+@pytest.mark.parametrize("rescued", [True, False])
+def test_labelled_texts_rescue_a_graph_of_several_labels_too(
+    rescued: bool, engine: Engine, source: Path, target: Path, tmp_path: Path
+) -> None:
+    make_multi_label(source)
+    path = tmp_path / "labelled.csv"
+    path.write_text('text,label\nseven,"[""spam""]"\neight,"[""spam""]"\n')
+    # fp32 is right about the first of the two.
+    engine.before = with_labelled([[1.0, 0, 0], [0, 1.0, 0]])
+    after = [[1.0, 0, 0]] * 2 if rescued else [[1.0, 0, 0], [0, 1.0, 1.0]]
+    engine.after = [with_labelled(after, 1, 2)] * 2
+    if rescued:
+        choose_graph(wanted("int8", labelled=path), source, target)
+        assert (target / "model.onnx").read_text().startswith("dynamic")
+    else:
+        error = refusal(wanted("int8", labelled=path), source, target)
+        assert "int8 keeps the labels of 50.00% of 6 texts" in error
+
+
 def test_a_graph_that_loses_labels_and_is_wrong_more_often_is_refused(
     engine: Engine, source: Path, target: Path, labelled: Path
 ) -> None:
@@ -447,12 +531,15 @@ def test_accuracy_after_is_that_of_the_chosen_graph(
 
 
 def test_scores_that_move_further_than_a_precision_may_are_refused_although_labels_stay(
-    engine: Engine, source: Path, target: Path
+    engine: Engine, source: Path, target: Path, tmp_path: Path
 ) -> None:
     engine.after = [nearly(moved(), 0.1)]
-    error = refusal(wanted("fp16", profile=read_profile("cuda")), source, target)
+    details = tmp_path / "details"
+    wish = wanted("fp16", profile=read_profile("cuda"), details=details)
+    error = refusal(wish, source, target)
     assert error.startswith("precision: fp16 moves a score by 0.0")
     assert "0.005 is the most" in error
+    assert all(text in details.read_text(encoding="utf-8") for text in TEXTS)
 
 
 @pytest.mark.parametrize(("precision", "profile"), [("int8", CPU), ("fp16", read_profile("cuda"))])

@@ -148,6 +148,30 @@ def test_the_texts_that_moved_most_are_shown_first_and_five_at_most() -> None:
     assert shown == ["example8", "example7", "example6", "example5", "example4"]
 
 
+def test_where_no_label_changed_the_texts_whose_scores_moved_most_are_shown() -> None:
+    before = logits([[1.0, 0.0, 0.0]] * 9)
+    after = before.copy()
+    for number in range(9):
+        after[number, 0] += number / 10
+    examples = [Example(f"example{number}") for number in range(9)]
+    comparison = compare(SINGLE, "softmax", before, after)
+    assert comparison.same.all()
+    text = what_changed(SINGLE, examples, comparison)
+    rows = [line.strip("│").split("│") for line in text.splitlines() if "example" in line]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    assert [row[3] for row in cells] == [f"example{number}" for number in (8, 7, 6, 5, 4)]
+    assert {(row[0], row[1]) for row in cells} == {("spam", "spam")}
+    assert cells[0][2] == f"{comparison.largest_difference:.3f}"
+
+
+def test_where_a_label_changed_a_text_that_kept_its_own_is_not_shown_however_far_it_moved() -> None:
+    before, after = [[0.0, 0.1, 0.0], [0.1, 0.0, 0.0]], [[0.1, 0.0, 0.0], [9.0, 0.0, 0.0]]
+    comparison = compare(SINGLE, "softmax", logits(before), logits(after))
+    text = what_changed(SINGLE, [Example("changed"), Example("moved")], comparison)
+    assert " changed" in text.replace("unchanged", "")
+    assert "moved" not in text
+
+
 def test_a_text_is_shown_on_one_line_with_its_labels_before_and_after() -> None:
     comparison = compare(SINGLE, "softmax", logits([[1, 0, 0]]), logits([[0, 0, 1]]))
     text = what_changed(SINGLE, [Example("two\n  lines")], comparison)

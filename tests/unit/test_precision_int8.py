@@ -21,7 +21,8 @@ from utils.windows import merge_windows
 
 VOCABULARY, WIDTH, INNER, CLASSES = 50, 64, 96, 3
 GREAT = 5
-STATIC, OUTLIERS, MANY = RECIPES
+OUTLIERS, MANY = RECIPES
+STATIC = Recipe("static", channels=0, beyond=1)
 
 Feed = dict[str, npt.NDArray[Any]]
 

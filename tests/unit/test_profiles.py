@@ -12,7 +12,7 @@ from tests.unit.commands import ROOT
 from tests.unit.graphs import BERT_INPUTS, write_graph
 from tests.unit.reports import BEHAVIOUR, make_report
 from utils.describe_hardware import ENGINE_FIELDS
-from utils.errors import UserError
+from utils.errors import UsageError, UserError
 from utils.graph import graph_tensors
 from utils.precision.rewritings import rewritings
 from utils.targets import profiles, servers
@@ -260,6 +260,25 @@ def test_a_server_of_another_form_is_refused_naming_its_file(
     (tmp_path / "mine" / "server.toml").write_text('summary = "mine"\n')
     with pytest.raises(UserError, match=r"mine/server\.toml: cannot be read: .*base_image"):
         read_server("mine")
+
+
+@pytest.mark.parametrize(("name", "key"), PRECISIONS)
+def test_a_precision_of_a_profile_is_found_by_its_name(name: str, key: str) -> None:
+    profile = PROFILES[name]
+    assert profile.precision(key) is profile.precisions[key]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "possible"),
+    [("cpu", "bf16", "fp32, int8"), ("cuda", "int8", "fp16, fp32"), ("tensorrt", "", "fp16, fp32")],
+)
+def test_a_precision_that_a_profile_has_not_is_refused_with_those_that_it_has(
+    name: str, key: str, possible: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        PROFILES[name].precision(key)
+    line = f"--hardware {name}: has no {key} (possible: {possible})"
+    assert str(caught.value) == " ".join(line.split())
 
 
 def test_a_profile_needs_the_driver_of_the_server_that_it_runs_on() -> None:

@@ -56,11 +56,15 @@ class Repository:
         text = f"instance_group [ {{ kind: KIND_{kind} count: 1 }} ]\n"
         (self.folder / "model_onnx" / "config.pbtxt").write_text(text)
 
-    def needs(self, *flags: str) -> None:
+    def needs(self, *flags: str, fallback: bool = True) -> None:
         """What it needs of the CPU; nothing else."""
-        needs = {"gpu": False, "cuda": "0.0", "cpu_flags": flags}
-        text = json.dumps({"hardware": "cuda", "precision": "fp16", "needs": needs})
-        (self.folder / "hardware.json").write_text(text)
+        hardware = {
+            "hardware": "cuda",
+            "precision": "fp16",
+            "needs": {"gpu": False, "cuda": "0.0", "cpu_flags": flags},
+            "fallback": fallback,
+        }
+        (self.folder / "hardware.json").write_text(json.dumps(hardware))
 
 
 @pytest.fixture
@@ -154,6 +158,23 @@ def test_a_fallback_is_not_taken_where_the_hardware_is_there(
     assert result.stderr == ""
 
 
+def test_a_repository_without_a_fallback_is_not_served_on_a_machine_that_lacks_something(
+    tree: Path, repository: Repository
+) -> None:
+    repository.needs("abacus", fallback=False)
+    line = error_line(serve(tree, repository, "--allow-fallback", ALLOW_FALLBACK="1"))
+    assert line.startswith("error: hardware: made for cuda, fp16, but the CPU has none of abacus")
+    assert "no other way to serve it was built in" in line
+
+
+def test_a_damaged_hardware_json_ends_the_start_with_one_line(
+    tree: Path, repository: Repository
+) -> None:
+    (repository.folder / "hardware.json").write_text('{"hardware":')
+    line = error_line(serve(tree, repository))
+    assert line.startswith(f"error: {repository.folder}/hardware.json: cannot be read: ")
+
+
 def test_only_a_1_allows_the_fallback_from_the_environment(
     tree: Path, repository: Repository
 ) -> None:
@@ -185,11 +206,26 @@ def test_the_stubs_python_and_libraries_are_those_of_the_tree(
     assert seen["AIP_MODE"] == "unset"
 
 
+def fake_python(folder: Path, configuration: str) -> Path:
+    """A folder with a python3 that only says which configuration to serve."""
+    folder.mkdir(parents=True)
+    (folder / "python3").write_text(f"#!/bin/sh\necho {configuration}\n")
+    (folder / "python3").chmod(0o755)
+    return folder
+
+
 def test_the_trees_own_python_looks_at_the_machine_where_there_is_one(
-    tree: Path, repository: Repository
+    tree: Path, repository: Repository, tmp_path: Path
 ) -> None:
-    python = tree / "python" / "bin" / "python3"
-    python.parent.mkdir(parents=True)
-    python.write_text("#!/bin/sh\necho fallback\n")
-    python.chmod(0o755)
-    assert FALLBACK in started(serve(tree, repository))
+    fake_python(tree / "python" / "bin", "fallback")
+    other = fake_python(tmp_path / "bin", "other")
+    result = serve(tree, repository, PATH=f"{other}:{os.environ['PATH']}")
+    assert FALLBACK in started(result)
+
+
+def test_the_systems_python_looks_at_the_machine_where_the_tree_has_none(
+    tree: Path, repository: Repository, tmp_path: Path
+) -> None:
+    python = fake_python(tmp_path / "bin", "fallback")
+    result = serve(tree, repository, PATH=f"{python}:{os.environ['PATH']}")
+    assert FALLBACK in started(result)

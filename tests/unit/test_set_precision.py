@@ -1,12 +1,13 @@
 """utils/set_precision.py: what it keeps, and what it tells."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.in_process import call
-from tests.unit.commands import error_line, run_utility, usage_error
+from tests.unit.commands import ROOT, error_line, run_utility, usage_error
 from utils import set_precision
 from utils.errors import UserError
 from utils.precision.choose import DETAILS_FILE, Wanted
@@ -100,6 +101,52 @@ def test_a_choice_on_another_cpu_is_another_one(
     monkeypatch.setattr(set_precision, "this_machine", lambda: other)
     run(artifacts)
     assert len(asked) == 2
+
+
+def test_a_choice_with_another_number_of_cpus_is_another_one(
+    artifacts: Path, asked: list[Wanted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for count in (2, 3, 2):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, count=count: set(range(count)))
+        run(artifacts)
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("name", ["shared/served_graph.py", "openvino/deep/er.py"])
+def test_a_choice_with_another_engine_is_another_one(
+    name: str,
+    artifacts: Path,
+    asked: list[Wanted],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(set_precision, "ROOT", tmp_path / "root")
+    source = tmp_path / "root" / "backends" / name
+    source.parent.mkdir(parents=True)
+    for text in ("one", "two"):
+        source.write_text(text)
+        run(artifacts)
+        run(artifacts)
+    assert len(asked) == 2
+    source.with_suffix(".pyc").write_text("compiled")
+    run(artifacts)
+    assert len(asked) == 2
+
+
+def test_the_engines_of_a_choice_are_those_that_are_served_with(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[Path] = set()
+
+    def file_digest(path: Path) -> str:
+        seen.add(path)
+        return "a digest"
+
+    monkeypatch.setattr(set_precision, "file_digest", file_digest)
+    run(artifacts)
+    engines = set((ROOT / "backends").glob("*/*.py"))
+    assert ROOT / "backends" / "onnxruntime" / "onnxruntime_engine.py" in engines
+    assert engines <= seen
 
 
 def test_a_refusal_leaves_nothing_and_is_not_remembered(

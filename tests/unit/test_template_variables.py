@@ -13,7 +13,7 @@ from tests.unit.commands import ROOT, error_line, run_utility, usage_error
 from tests.unit.graphs import BERT_INPUTS, DISTILBERT_INPUTS, write_graph, write_warmup
 from tests.unit.reports import CPU, make_behaviour, make_precision, make_report
 from utils.artifacts import Report, write_report
-from utils.errors import UserError
+from utils.errors import UsageError, UserError
 from utils.graph import Tensor, graph_tensors
 from utils.targets import profiles
 from utils.targets.profiles import Precision, read_profile
@@ -255,6 +255,12 @@ def test_the_engine_is_the_profiles_in_the_precision_of_the_report(
         report, other = make_report(precision=precision), {"RELEASE": "26.08"}
         result = template_variables(inputs, outputs, report, "cls", 4, warmup, profile, other)
         assert result["ENGINE"] == f'parameters {{ key: "{name} of 26.08" }}'
+
+
+def test_a_precision_that_the_profile_has_not_is_refused(tmp_path: Path) -> None:
+    report = make_report(precision=make_precision("bf16"))
+    with pytest.raises(UsageError, match=r"^--hardware cpu: has no bf16 \(possible: fp32, int8\)$"):
+        variables(write_graph(tmp_path / "model.onnx"), report)
 
 
 def test_models_that_differ_in_the_weights_beside_the_graph_only_have_other_digests(

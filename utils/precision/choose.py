@@ -175,7 +175,9 @@ def _try_all(
 
     made: list[tuple[str, str, Graph]] = []
     failures: list[UserError] = []
-    step = max(1, len(rows) // CALIBRATION_TEXTS)
+    # Labelled texts are for measuring alone.
+    samples = rows[: len(reference.answers)]
+    step = max(1, len(samples) // CALIBRATION_TEXTS)
     for name in wanted.precisions:
         precision = wanted.profile.precision(name)
         for rewriting in rewritings(precision, report, padding_id(source)):
@@ -183,7 +185,7 @@ def _try_all(
             if rewriting.write:
                 path = Path(tempfile.mkdtemp(dir=drafts)) / GRAPH_FILE
                 try:
-                    rewriting.write(source / GRAPH_FILE, path, rows[::step])
+                    rewriting.write(source / GRAPH_FILE, path, samples[::step])
                 except UserError as error:
                     failures.append(error)
                     continue

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from utils.errors import UsageError
 from utils.targets.machine import Machine, missing
-from utils.targets.profiles import Precision, Profile, profile_names, read_profile
+from utils.targets.profiles import PLAIN, Precision, Profile, profile_names, read_profile
 from utils.targets.servers import ServerKind, read_server, server_names
 
 AUTO = "auto"
@@ -73,7 +73,10 @@ class Target:
     @property
     def plain(self) -> bool:
         """Whether the exported graph is served as it is, to the last digits."""
-        return all(precision == Precision() for precision in self.precisions.values())
+        return all(
+            name == PLAIN and precision.tolerance is None
+            for name, precision in self.precisions.items()
+        )
 
 
 def choose(wish: Wish, machine: Machine) -> Target:
@@ -100,7 +103,14 @@ def choose(wish: Wish, machine: Machine) -> Target:
     precisions = _precisions(wish.precision, profile, machine, subject)
     release, at, digest = _release(release, server, profile).partition("@")
     image = server.base_image.format(release=release) + at + digest
-    lacks = missing(machine, profile.needs(next(iter(precisions)), server.name))
+    precision = next(iter(precisions))
+    lacks = missing(machine, profile.needs(precision, server.name))
+    if lacks and not profile.falls_back(precision):
+        raise UsageError(
+            f"--precision {precision}",
+            f"cannot be checked here, {lacks}",
+            f"possible: {profile.fallback} in {PLAIN}, or a machine that has it",
+        )
     foreign = platform != host
     if foreign:
         lacks = f"this machine is {host}"

@@ -111,6 +111,11 @@ class Profile:
             )
         return self.precisions[name]
 
+    def falls_back(self, precision: str) -> bool:
+        """Whether the fallback is another engine: the same one would lack the same."""
+        plain = self.precisions[PLAIN].engine
+        return self.fallback != self.name or self.precisions[precision].engine != plain
+
     def needs(self, precision: str, server: str) -> dict[str, Any]:
         """What the machine that serves must have, as server/bin/machine.py reads it."""
         return {

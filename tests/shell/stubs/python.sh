@@ -20,6 +20,7 @@ value_or() {
 # As the real one, but that it does not look at the machine; cpu in fp32 is the one plain target.
 choose_target() {
   local hardware precision server release='' platform registry gpu=0 plain=0 foreign=0 lacks="${STUB_LACKS:-}"
+  local slim_base='' providers=''
   value_or cpu --hardware "$@"
   hardware="$VALUE"
   [[ "$hardware" != nonesuch ]] || {
@@ -30,10 +31,15 @@ choose_target() {
     cuda | tensorrt) value_or fp16 --precision "$@" && gpu=1 ;;
     *) value_or fp32 --precision "$@" ;;
   esac
+  case "$hardware" in
+    cuda) providers=cuda ;;
+    tensorrt) providers='cuda tensorrt' ;;
+  esac
   precision="${VALUE/#auto/int8 fp32}"
   [[ "$hardware $precision" != 'cpu fp32' ]] || plain=1
   value_or embedded --server "$@"
   server="${VALUE%%:*}"
+  [[ "$server" != ngc-slim ]] || slim_base=ubuntu:24.04
   if [[ "$server" != embedded ]]; then
     release="${VALUE#"$server"}"
     release="${release#:}"
@@ -46,7 +52,8 @@ choose_target() {
   registry="$VALUE"
   printf '%s=%q\n' HARDWARE "$hardware" EMBEDDED "${STUB_EMBEDDED-$hardware}" PLAIN "$plain" \
     PRECISIONS "$precision" GPU "$gpu" FOREIGN "$foreign" LACKS "$lacks" PLATFORM "$platform" SERVER "$server" \
-    SERVER_RELEASE "$release" DOCKERFILE "$ROOT/server/$server/Dockerfile"
+    SERVER_RELEASE "$release" DOCKERFILE "$ROOT/server/$server/Dockerfile" SLIM_BASE "$slim_base" \
+    PROVIDERS "$providers"
   if [[ "$server" == embedded ]]; then
     printf '%s=%q\n' BASE_IMAGE "${registry:+"$registry/library/"}debian:12-slim" \
       BASE_SUITE "$([[ -n "$registry" ]] || printf bookworm)" \

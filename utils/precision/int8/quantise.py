@@ -34,7 +34,6 @@ NARROW = 16
 
 # From the fastest to the most exact.
 RECIPES = (
-    Recipe("static", channels=0, beyond=1),
     Recipe("outliers", channels=1 / 48, beyond=3),
     Recipe("many-outliers", channels=1 / 48, beyond=1.5),
 )

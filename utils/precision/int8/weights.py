@@ -4,6 +4,7 @@ An engine that multiplies by such weights as they are (OpenVINO) reads a quarter
 that does not (ONNX Runtime 1.31, measured) gains little.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +49,22 @@ def quantise_weights(source: Path, target: Path) -> None:
     if not replaced or opset < LEAST_OPSET:
         raise UserError("precision", "the graph has no matrix products to quantise")
     kept = [item for item in graph.initializer if item.name not in replaced]
-    still_used = {name for node in nodes for name in node.input} & replaced.keys()
+    still_used = replaced.keys() & {*_names(nodes), *(item.name for item in graph.output)}
     kept += [weights[name] for name in sorted(still_used)]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
     graph.initializer.extend(kept)
     onnx.save(model, str(target))
+
+
+def _names(nodes: Iterable[onnx.NodeProto]) -> set[str]:
+    """What nodes take, those in the bodies of If and Loop too."""
+    names: set[str] = set()
+    for node in nodes:
+        names.update(node.input)
+        for attribute in node.attribute:
+            names |= _names(attribute.g.node) | {item.name for item in attribute.g.output}
+    return names
 
 
 def _fits(weight: onnx.TensorProto) -> bool:
