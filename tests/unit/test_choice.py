@@ -114,9 +114,21 @@ def test_precision_auto_tries_those_that_the_machine_can_compute(
 
 
 def test_a_precision_that_the_profile_has_is_the_only_one_tried() -> None:
-    target = chosen("cpu", "int8")
+    target = chosen("cpu", "int8", machine=VNNI)
     assert list(target.precisions) == ["int8"]
     assert target.precisions["int8"] == read_profile("cpu").precisions["int8"]
+
+
+def test_a_precision_that_nothing_here_could_check_is_refused() -> None:
+    assert refusal("cpu", "int8") == (
+        "--precision int8: cannot be checked here, the CPU has none of avx512_vnni, avx_vnni, asimddp"
+        " (possible: cpu in fp32, or a machine that has it)"
+    )
+
+
+def test_a_precision_whose_fallback_is_another_engine_is_built_for_another_machine() -> None:
+    target = chosen("openvino", "bf16", machine=AVX512)
+    assert target.lacks == "the CPU has none of avx512_bf16, amx_bf16"
 
 
 @pytest.mark.parametrize(

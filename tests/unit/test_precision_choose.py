@@ -581,7 +581,7 @@ def test_every_text_is_as_long_as_the_profiles_engine_will_see_it(
 def test_a_long_list_of_texts_calibrates_with_few_of_them(
     engine: Engine, source: Path, target: Path
 ) -> None:
-    count = 640 - len(SELF_TESTED)
+    count = 640
     rows = [[2.0, 0, 0]] * count
     reference = make_reference([f"text {number}" for number in range(count)], rows)
     write_reference(source / "reference.json", reference)
@@ -589,6 +589,15 @@ def test_a_long_list_of_texts_calibrates_with_few_of_them(
     engine.after = [engine.before] * 2
     choose_graph(wanted("int8"), source, target)
     assert (target / "model.onnx").read_text() == "dynamic with 64 rows"
+
+
+def test_labelled_texts_calibrate_nothing(
+    engine: Engine, source: Path, target: Path, labelled: Path
+) -> None:
+    engine.before = with_labelled(LABELLED_LOGITS)
+    engine.after = [engine.before] * 2
+    choose_graph(wanted("int8", labelled=labelled), source, target)
+    assert (target / "model.onnx").read_text() == "dynamic with 4 rows"
 
 
 def test_graphs_are_run_with_the_configuration_that_they_would_be_served_with(
