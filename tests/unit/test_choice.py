@@ -121,7 +121,8 @@ def test_a_precision_that_the_profile_has_is_the_only_one_tried() -> None:
 
 def test_a_precision_that_nothing_here_could_check_is_refused() -> None:
     assert refusal("cpu", "int8") == (
-        "--precision int8: cannot be checked here, the CPU has none of avx512_vnni, avx_vnni, asimddp"
+        "--precision int8: cannot be checked here,"
+        " the CPU has none of avx512_vnni, avx_vnni, asimddp"
         " (possible: cpu in fp32, or a machine that has it)"
     )
 
