@@ -1,5 +1,6 @@
 """Asking a served classifier over HTTP or gRPC, with NVIDIA's client."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from utils.errors import UserError, first_line
 # geventhttpclient's own error for a connection closed early has no relation to OSError.
 # ValueError: an address without a port number, a text that UTF-8 cannot hold.
 FAILURES = (InferenceServerException, OSError, HTTPParseError, ValueError)
+
+LOOPBACK = re.compile(r"(127\.[0-9.]+|localhost|\[::1\]):")
 
 CLIENTS: dict[str, Any] = {"http": http_client, "grpc": grpc_client}
 
@@ -48,7 +51,16 @@ class Server:
         self._module = CLIENTS[protocol]
         # Its constructor fails on other addresses too, but its destructor then fails as well.
         self._ask(lambda: urlsplit(f"//{self.address}").port)
-        self._client = self._module.InferenceServerClient(self.address)
+        options = {}
+        if protocol == "grpc" and LOOPBACK.match(self.address):
+            # gRPC would ask the environment's proxy for this very machine. These take the place of
+            # the client's own options, of which the sizes of messages matter.
+            options["channel_args"] = [
+                ("grpc.enable_http_proxy", 0),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_receive_message_length", -1),
+            ]
+        self._client = self._module.InferenceServerClient(self.address, **options)
 
     def ready(self, model: str) -> bool:
         """Whether server and model are ready; False also while nothing listens."""

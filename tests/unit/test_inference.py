@@ -45,8 +45,9 @@ class FakeClient:
     model_ready = True
     max_batch_size = 4
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, channel_args: Sequence[tuple[str, int]] = ()) -> None:
         self.address = address
+        self.channel_args = dict(channel_args)
         self.inputs: list[FakeInput] = []
 
     def _fail(self) -> None:
@@ -202,6 +203,20 @@ def test_second_texts_are_sent_in_the_same_requests_as_the_first(server: Server)
         ("text_input", ["c"]),
         ("text_pair", ["z"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "direct"),
+    [("127.0.0.1:8001", True), ("localhost:8001", True), ("[::1]:8001", True),
+     ("models.example:8001", False), ("127.0.0.1.example:8001", False)],
+)  # fmt: skip
+def test_no_proxy_is_asked_for_this_very_machine(
+    monkeypatch: pytest.MonkeyPatch, address: str, direct: bool
+) -> None:
+    module = SimpleNamespace(InferenceServerClient=FakeClient, InferInput=FakeInput)
+    monkeypatch.setitem(inference.CLIENTS, "grpc", module)
+    options = fake_client(Server("grpc", address)).channel_args
+    assert (options.get("grpc.enable_http_proxy") == 0) is direct
 
 
 @pytest.mark.usefixtures("server")
