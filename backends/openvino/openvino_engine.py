@@ -73,6 +73,9 @@ class Engine:
         inputs = _tensors(self._model.inputs, config.get("input", []))
         outputs = _tensors(self._model.outputs, config.get("output", []))
         check_tensors(config, inputs, outputs)
+        # A table that is made at its first use: two threads at once wait for each other for ever
+        # (openvino 2026.4.1, seen).
+        ov.Type.i64.to_dtype()
         self._inputs = {tensor.name: tensor.port for tensor in inputs}
         self._outputs = {tensor.name: tensor.port for tensor in outputs}
         self._requests = threading.local()

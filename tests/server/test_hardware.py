@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from google.protobuf import json_format
 from safetensors.torch import load_file, save_file
 
 from tests import checkpoints
@@ -14,6 +15,7 @@ from tests.serving import ROOT, Rendered, Served, base_environment, render_artif
 from tests.texts import write_texts
 from utils import convert_to_onnx, describe_hardware, set_precision
 from utils.artifacts import read_report
+from utils.lint_repository import parse_config
 from utils.targets.machine import missing, this_machine
 from utils.targets.profiles import read_profile
 from utils.verify_answers import verify
@@ -136,6 +138,41 @@ def started(rendered: Rendered, *options: str) -> "subprocess.CompletedProcess[s
         cwd=ROOT, check=False, capture_output=True, text=True, timeout=60,
         env=base_environment(),
     )  # fmt: skip
+
+
+# Opens a graph as the server does, then asks it from six threads at the same moment.
+AT_ONCE = """
+import json, os, sys, threading
+import numpy as np
+tree, graph, config = sys.argv[1:]
+sys.path.insert(0, f"{tree}/backends/openvino")
+from pathlib import Path
+from openvino_engine import Engine
+engine = Engine(Path(graph), json.loads(config), {"model_instance_kind": "CPU"})
+sys.setswitchinterval(1e-6)
+barrier = threading.Barrier(6)
+def ask():
+    barrier.wait()
+    engine.run(None, {name: np.ones((1, 9), np.int64) for name in engine.inputs})
+threads = [threading.Thread(target=ask, daemon=True) for _ in range(6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join(20)
+os._exit(any(thread.is_alive() for thread in threads))
+"""
+
+
+def test_the_first_requests_to_openvino_may_come_at_the_same_moment(
+    converted: Path, tmp_path: Path
+) -> None:
+    rendered = render_for(converted, tmp_path, "openvino", "fp32")
+    tree = run("utils/embedded_server.py", "--hardware", "openvino").strip()
+    config = parse_config(rendered.repository / "model_onnx" / "config.pbtxt")
+    asked = json_format.MessageToJson(config, preserving_proto_field_name=True)
+    done = subprocess.run(
+        [f"{tree}/python/bin/python3", "-c", AT_ONCE, tree, rendered.artifacts / "model.onnx", asked],
+        check=False, timeout=120, env={**base_environment(), "LD_LIBRARY_PATH": f"{tree}/lib"},
+    )  # fmt: skip
+    assert done.returncode == 0
 
 
 def test_openvino_asks_the_network_for_nothing(converted: Path, tmp_path: Path) -> None:
