@@ -168,8 +168,9 @@ def test_the_first_requests_to_openvino_may_come_at_the_same_moment(
     tree = run("utils/embedded_server.py", "--hardware", "openvino").strip()
     config = parse_config(rendered.repository / "model_onnx" / "config.pbtxt")
     asked = json_format.MessageToJson(config, preserving_proto_field_name=True)
+    graph = rendered.artifacts / "model.onnx"
     done = subprocess.run(
-        [f"{tree}/python/bin/python3", "-c", AT_ONCE, tree, rendered.artifacts / "model.onnx", asked],
+        [f"{tree}/python/bin/python3", "-c", AT_ONCE, tree, graph, asked],
         check=False, timeout=120, env={**base_environment(), "LD_LIBRARY_PATH": f"{tree}/lib"},
     )  # fmt: skip
     assert done.returncode == 0
