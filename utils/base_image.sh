@@ -27,15 +27,17 @@ main() {
   ensure_base "$2" >"${3:-/dev/stdout}"
 }
 
-# What parts of the base image will be copied to, if that is how the image is built.
-ensure_slim_base() {
-  local target="$1" image
+# What parts of the base image will be copied to, if that is how the image is built; in a subshell,
+# for it sets what the target says.
+ensure_slim_base() (
   # shellcheck source=/dev/null
-  image="$(source "$target" && printf '%s' "${SLIM_BASE:+${SLIM_BASE_IMAGE:-$SLIM_BASE}}")"
-  # shellcheck source=/dev/null
-  [[ -z "$image" ]] || engine_has_image "$image" || engine_pull "$image" "$(source "$target" && printf '%s' "$PLATFORM")" ||
+  source "$1"
+  [[ -n "$SLIM_BASE" ]] || return 0
+  local image="${SLIM_BASE_IMAGE:-$SLIM_BASE}"
+  # shellcheck disable=SC2153
+  engine_has_image "$image" || engine_pull "$image" "$PLATFORM" ||
     die "$image" 'cannot be pulled' 'SLIM_BASE_IMAGE names another'
-}
+)
 
 # Prints the reference of an image that the engine has then.
 ensure_base() {
