@@ -8,11 +8,8 @@ source "$ROOT/lib/log.sh"
 cd "$ROOT"
 export PATH="$ROOT/.venv/bin:$PATH"
 
-readonly PARTS=(lint unit shell storages server architectures optimum image arm64)
-
-# What runs when no part is named: lint first, then two lanes at once. Only one of them has servers,
-# whose tests count the processes of all servers on the machine.
-readonly SERVING=(server architectures optimum image) OTHERS=(unit shell storages)
+# What runs when no part is named; arm64 makes a second base image and is asked for by name.
+readonly PARTS=(lint unit shell storages server architectures optimum image)
 
 shell_files() {
   git ls-files --cached --others --exclude-standard '*.sh' '*.bash' '*.bats' server/bin/serve .ci/run
@@ -52,44 +49,19 @@ run_part() {
     image) scripts/with_docker.sh pytest -m image ;;
     arm64) scripts/with_docker.sh pytest -m arm64 ;;
     format) format ;;
-    *) usage_error "$1" 'unknown part' "one of ${PARTS[*]}" ;;
+    *) usage_error "$1" 'unknown part' "one of ${PARTS[*]} arm64" ;;
   esac
 }
 
-run_parts() {
-  local part started
-  for part in "$@"; do
+main() {
+  local part parts=("${PARTS[@]}") started
+  [[ $# -eq 0 ]] || parts=("$@")
+  for part in "${parts[@]}"; do
     started="$SECONDS"
     log "== $part"
     run_part "$part"
     log "== $part: $((SECONDS - started)) s"
   done
-}
-
-# All parts in two lanes; the second one's words are shown when it has ended.
-run_all() {
-  local words status=0
-  run_parts lint
-  words="$(mktemp)"
-  # A process group of its own, so that it can be ended with all that it started.
-  set -m
-  run_parts "${OTHERS[@]}" >"$words" 2>&1 &
-  local others=$!
-  set +m
-  # shellcheck disable=SC2064
-  trap "kill -- -$others 2>/dev/null; rm -f -- '$words'" EXIT
-  run_parts "${SERVING[@]}"
-  wait "$others" || status=$?
-  cat -- "$words"
-  return "$status"
-}
-
-main() {
-  if [[ $# -eq 0 ]]; then
-    run_all
-  else
-    run_parts "$@"
-  fi
 }
 
 main "$@"
