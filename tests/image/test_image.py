@@ -51,7 +51,9 @@ def test_labels_say_what_is_inside_and_where_it_came_from(built: Built) -> None:
     assert labels["triton-image.model.source"] == str(built.checkpoint / "model")
     assert labels["triton-image.model.type"] == "bert"
     assert labels["triton-image.precision"] == "fp32"
-    assert labels["triton-image.triton"] == "2.51.0"
+    assert labels["triton-image.server"] == "embedded"
+    assert labels["triton-image.triton.release"] == "24.10"
+    assert labels["triton-image.verified"] == "on this hardware"
     assert labels["triton-image.parity.texts"] == "200"
     assert labels["triton-image.parity.tolerance"] == "0.0001"
     assert float(labels["triton-image.parity.largest-difference"]) <= 1e-4
