@@ -53,14 +53,6 @@ def describe(artifacts: Path, repository: Path, profile: Profile, server: str) -
     report = read_report(artifacts)
     precision = report.precision.name if report.precision else PLAIN
     profile.precision(precision)
-    model = repository / "model_onnx"
-    config = parse_config(model / "config.pbtxt")
-    inputs, _ = graph_tensors(artifacts / GRAPH_FILE)
-    other = read_profile(profile.fallback)
-    engine = engine_config(
-        other, other.precision(PLAIN), inputs, report.behaviour, config.max_batch_size, {}
-    )
-    fallback = fallback_config(config, engine)
     hardware = {
         "hardware": profile.name,
         "precision": precision,
@@ -70,9 +62,19 @@ def describe(artifacts: Path, repository: Path, profile: Profile, server: str) -
     }
     text = json.dumps(hardware, indent=2)
     (repository / HARDWARE_FILE).write_text(text + "\n", encoding="utf-8")
-    if profile.falls_back(precision):
-        (model / "configs").mkdir(exist_ok=True)
-        (model / "configs" / f"{FALLBACK}.pbtxt").write_text(fallback, encoding="utf-8")
+    if not profile.falls_back(precision):
+        return
+    model = repository / "model_onnx"
+    config = parse_config(model / "config.pbtxt")
+    inputs, _ = graph_tensors(artifacts / GRAPH_FILE)
+    other = read_profile(profile.fallback)
+    engine = engine_config(
+        other, other.precision(PLAIN), inputs, report.behaviour, config.max_batch_size, {}
+    )
+    (model / "configs").mkdir(exist_ok=True)
+    (model / "configs" / f"{FALLBACK}.pbtxt").write_text(
+        fallback_config(config, engine), encoding="utf-8"
+    )
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Weights beside an ONNX graph: only plain files in its own folder.
+"""Weights beside an ONNX graph: only where they have to be, and only plain files in its own folder.
 
 onnx and ONNX Runtime had holes here (CVE-2026-27489, CVE-2026-34446, onnxruntime#26776): a graph's
 `location` could name any file of the machine that loads it.
@@ -9,7 +9,22 @@ from pathlib import Path
 
 import onnx
 
+from utils.artifacts import WEIGHTS_FILE
 from utils.errors import UserError
+
+# Protobuf cannot hold more than 2 GiB; above this the weights go to a file of their own.
+LARGEST_SINGLE_FILE = 2_000_000_000
+
+
+def save_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Write a graph whose weights are in memory; more than 2 GB of them go to a file beside it."""
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= LARGEST_SINGLE_FILE:
+        onnx.save_model(model, str(path))
+        return
+    copied = onnx.ModelProto()
+    # Saving leaves such a model without its weights.
+    copied.CopyFrom(model)
+    onnx.save_model(copied, str(path), save_as_external_data=True, location=WEIGHTS_FILE)
 
 
 def check_external_data(graph_file: Path, model: onnx.ModelProto) -> None:

@@ -17,11 +17,12 @@ from typing import Any
 
 import onnx
 
-from utils.artifacts import GRAPH_FILE, WEIGHTS_FILE, Behaviour
+from utils.artifacts import GRAPH_FILE, Behaviour
 from utils.checkpoint import Classifier
 from utils.encoding import encode
 from utils.errors import UserError, first_line
 from utils.experts import all_experts
+from utils.external_data import save_graph
 from utils.frameworks import torch
 from utils.samples import Example
 from utils.tokenizer_export import plain_tokenization
@@ -29,9 +30,6 @@ from utils.tokenizer_export import plain_tokenization
 # Newest opset of the tracing exporter; every ONNX Runtime since 1.12 reads it.
 TORCHSCRIPT_OPSET = 17
 DYNAMO_OPSET = 20
-
-# Protobuf cannot hold more than 2 GiB; above this the weights go to a file of their own.
-LARGEST_SINGLE_FILE = 2_000_000_000
 
 # Of unequal length, so that the traced graph has seen padding.
 TRACED = [
@@ -175,19 +173,7 @@ def _gather_weights(folder: Path) -> None:
     model = onnx.load(str(graph_file))
     for path in [*others, graph_file]:
         path.unlink()
-    total = sum(_bytes(tensor) for tensor in model.graph.initializer)
-    onnx.save_model(
-        model,
-        str(graph_file),
-        save_as_external_data=total > LARGEST_SINGLE_FILE,
-        all_tensors_to_one_file=True,
-        location=WEIGHTS_FILE,
-    )
-
-
-def _bytes(tensor: onnx.TensorProto) -> int:
-    """Bytes of an initializer's raw data."""
-    return len(tensor.raw_data)
+    save_graph(model, graph_file)
 
 
 @contextlib.contextmanager

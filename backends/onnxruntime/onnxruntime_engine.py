@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
-from cpu_budget import cpu_budget
+from cpu_budget import cpu_budget, instance_count
 from session_settings import providers, session_options, thread_plan
 from tensor_checks import check_tensors
 
@@ -31,9 +31,8 @@ class Engine:
     """
 
     def __init__(self, path: Path, config: Mapping[str, Any], args: Mapping[str, str]) -> None:
-        instances = sum(int(group.get("count", 1)) for group in config.get("instance_group", []))
         ort.disable_telemetry_events()
-        threads = thread_plan(config, cpu_budget(), max(1, instances))
+        threads = thread_plan(config, cpu_budget(), instance_count(config))
         wanted = providers(config, args, ort.get_available_providers())
         self._session = ort.InferenceSession(
             str(path), session_options(config, threads), providers=wanted, enable_fallback=0

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 from compile_settings import compile_settings
-from cpu_budget import cpu_budget
+from cpu_budget import cpu_budget, instance_count
 from tensor_checks import check_tensors
 
 # OpenVINO's type names and ONNX's, which tensor_checks.py compares with Triton's.
@@ -61,8 +61,7 @@ class Engine:
     def __init__(self, path: Path, config: Mapping[str, Any], args: Mapping[str, str]) -> None:
         if args.get("model_instance_kind") == "GPU":
             raise ValueError("only instances of KIND_CPU and KIND_AUTO are supported")
-        instances = sum(int(group.get("count", 1)) for group in config.get("instance_group", []))
-        settings = compile_settings(config, cpu_budget(), max(1, instances))
+        settings = compile_settings(config, cpu_budget(), instance_count(config))
         core = ov.Core()
         if settings.extension:
             core.add_extension(settings.extension)

@@ -1,8 +1,10 @@
-"""How many CPUs this process may use, whatever the machine has."""
+"""How many CPUs this process may use, whatever the machine has, and who shares them."""
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 
@@ -10,6 +12,11 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 def cpu_budget(cgroup_root: Path = CGROUP_ROOT) -> int:
     """CPUs of the affinity mask, lowered to the cgroup's CPU quota (v2, then v1), at least 1."""
     return max(1, min(len(os.sched_getaffinity(0)), _quota(cgroup_root)))
+
+
+def instance_count(config: Mapping[str, Any]) -> int:
+    """Instances of a model, by its Triton configuration as JSON; at least 1."""
+    return max(1, sum(int(group.get("count", 1)) for group in config.get("instance_group", [])))
 
 
 def _quota(root: Path) -> int:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,3 +41,16 @@ def usage_error(result: Result) -> str:
     assert result.stderr.count("error: ") == 1
     assert "Traceback" not in result.stderr
     return result.stderr.splitlines()[-1]
+
+
+def read_by_shell(assignments: str, names: Sequence[str]) -> dict[str, str]:
+    """The variables that a POSIX shell has after it has read assignments."""
+    printing = "".join(f'printf "%s\\0" "${name}"\n' for name in names)
+    shell = subprocess.run(
+        ["/bin/sh", "-eu"],
+        input=assignments + printing,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    return dict(zip(names, shell.stdout.split("\0")[:-1], strict=True))

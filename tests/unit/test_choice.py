@@ -2,13 +2,12 @@
 
 import re
 import shlex
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.unit.commands import run_utility
+from tests.unit.commands import read_by_shell, run_utility
 from utils.choose_target import assignments
 from utils.errors import UsageError
 from utils.targets import choice
@@ -372,15 +371,7 @@ def test_the_command_prints_assignments_that_a_shell_reads_back() -> None:
     result = run_utility("choose_target.py", "--hardware", "tensorrt", "--precision", "auto")
     assert (result.returncode, result.stderr) == (0, "")
     names = list(assignments(chosen()))
-    printing = "".join(f'printf "%s\\0" "${name}"\n' for name in names)
-    shell = subprocess.run(
-        ["/bin/sh", "-eu"],
-        input=result.stdout + printing,
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    values = dict(zip(names, shell.stdout.split("\0"), strict=False))
+    values = read_by_shell(result.stdout, names)
     assert values["HARDWARE"] == "tensorrt"
     assert values["PRECISIONS"] == "fp16 fp32"
     assert (values["GPU"], values["PLAIN"], values["FOREIGN"]) == ("1", "0", "0")

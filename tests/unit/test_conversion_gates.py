@@ -21,7 +21,7 @@ from tests.unit.commands import ROOT, error_line
 from tests.unit.converting import arguments, convert, loaded, refusal
 from tests.unit.reports import make_behaviour
 from tests.unit.tokenizer_kinds import served_tokenization, word_level
-from utils import conversion, onnx_export, parity, windows
+from utils import conversion, external_data, onnx_export, parity, windows
 from utils.artifacts import Behaviour, read_reference, read_report
 from utils.checkpoint import Classifier
 from utils.encoding import encode
@@ -343,7 +343,7 @@ def test_weights_beyond_protobufs_limit_go_to_a_file_of_their_own(
         )
 
     monkeypatch.setitem(EXPORTERS, "torchscript", export)
-    monkeypatch.setattr(onnx_export, "LARGEST_SINGLE_FILE", 1000)
+    monkeypatch.setattr(external_data, "LARGEST_SINGLE_FILE", 1000)
     convert(bert, target, "--exporter", "torchscript")
     names = sorted(path.name for path in target.glob("model*"))
     assert names == ["model.onnx", "model.onnx.data"]

@@ -24,10 +24,11 @@ from utils.artifacts import (
 )
 from utils.errors import UserError
 from utils.precision import choose
-from utils.precision.choose import DETAILS_FILE, Tried, Wanted, choose_graph
+from utils.precision.choose import DETAILS_FILE, Wanted, choose_graph
 from utils.precision.compare import Comparison
 from utils.precision.rewritings import Rewriting
 from utils.precision.trial import Graph, Outcome
+from utils.precision.tried import Tried
 from utils.targets.profiles import Precision, Profile, read_profile
 
 LABELS = ["spam", "good", "bad"]

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from utils.artifacts import Behaviour
+from tests.unit.reports import make_behaviour
 from utils.errors import UserError
 from utils.targets.profiles import read_profile
 
@@ -29,18 +29,7 @@ TEXTS = (
 )
 FP16 = read_profile("cuda").precisions["fp16"]
 
-BEHAVIOUR = Behaviour(
-    problem_type="single_label_classification",
-    function="softmax",
-    top_k=3,
-    pairs=False,
-    max_length=64,
-    padding="right",
-    long_text="truncate",
-    stride=8,
-    merge="mean",
-    max_windows=4,
-)
+BEHAVIOUR = make_behaviour(max_length=64, stride=8, max_windows=4)
 
 # What stands in two layers' place; DeBERTa's attention has scores of places in it.
 FUSED: dict[str, dict[str, int]] = {

@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.checkpoints import make_bert, make_gpt2
 from tests.unit.converting import loaded
 from tests.unit.graphs import write_graph
+from utils import external_data
 from utils.errors import UserError
-from utils.precision.int8 import quantise as int8
 from utils.precision.int8.quantise import RECIPES, Recipe, quantise
 from utils.windows import merge_windows
 
@@ -240,7 +240,7 @@ def test_weights_may_lie_beside_the_graph(tmp_path: Path) -> None:
 def test_weights_too_large_for_one_file_get_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(int8, "LARGEST_SINGLE_FILE", 1000)
+    monkeypatch.setattr(external_data, "LARGEST_SINGLE_FILE", 1000)
     source = write_classifier(tmp_path / "model.onnx")
     target = quantised(source)
     assert {path.name for path in target.parent.iterdir()} == {"model.onnx", "model.onnx.data"}

@@ -1,6 +1,5 @@
 """utils/template_variables.py."""
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from google.protobuf import text_format
 from onnx import TensorProto
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from tests.unit.commands import ROOT, error_line, run_utility, usage_error
+from tests.unit.commands import ROOT, error_line, read_by_shell, run_utility, usage_error
 from tests.unit.graphs import BERT_INPUTS, DISTILBERT_INPUTS, write_graph, write_warmup
 from tests.unit.reports import CPU, make_behaviour, make_precision, make_report
 from utils.artifacts import Report, write_report
@@ -227,15 +226,7 @@ def test_the_command_prints_assignments_that_a_shell_reads_back(tmp_path: Path) 
     expected = variables(graph)
     result = run_utility("template_variables.py", tmp_path, "cls", "4")
     assert (result.returncode, result.stderr) == (0, "")
-    printing = "".join(f'printf "%s\\0" "${name}"\n' for name in expected)
-    shell = subprocess.run(
-        ["/bin/sh", "-eu"],
-        input=result.stdout + printing,
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    assert shell.stdout.split("\0")[:-1] == list(expected.values())
+    assert read_by_shell(result.stdout, list(expected)) == expected
 
 
 def test_the_engine_is_the_profiles_in_the_precision_of_the_report(

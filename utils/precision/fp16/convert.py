@@ -14,9 +14,10 @@ import onnx
 
 from utils.artifacts import Behaviour
 from utils.errors import UserError
+from utils.external_data import save_graph
 from utils.precision.fp16.fusion import Logits, fused, logits
 from utils.precision.fp16.half import to_half
-from utils.precision.fp16.probing import Feeds, save_graph
+from utils.precision.fp16.probing import Feeds
 from utils.precision.fp16.rounding import rounded
 from utils.precision.fp16.rows import longest_row, padded_rows
 from utils.served import FUNCTIONS

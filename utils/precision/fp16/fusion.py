@@ -19,12 +19,13 @@ from onnxruntime.transformers import optimizer
 from onnxruntime.transformers.fusion_options import FusionOptions
 
 from utils.artifacts import GRAPH_FILE
+from utils.external_data import save_graph
 from utils.precision.fp16.attention_fusion import MaskForm, fuse_attention
 from utils.precision.fp16.attention_shapes import site_shapes
 from utils.precision.fp16.attention_sites import find_sites
 from utils.precision.fp16.graph_index import has_subgraphs, index_graph
 from utils.precision.fp16.half import soften_masks
-from utils.precision.fp16.probing import Feeds, opened, save_graph
+from utils.precision.fp16.probing import Feeds, opened
 from utils.windows import INNER, MASK
 
 # How far fused nodes may be from the plain ones.

@@ -9,26 +9,12 @@ from typing import Any
 import numpy.typing as npt
 import onnx
 
-from utils.artifacts import GRAPH_FILE, WEIGHTS_FILE
+from utils.artifacts import GRAPH_FILE
+from utils.external_data import save_graph
 from utils.frameworks import onnxruntime
 from utils.precision.fp16.graph_index import needed_parts
 
 Feeds = Mapping[str, npt.NDArray[Any]]
-
-# Protobuf cannot hold more than 2 GiB; above this the weights go to a file of their own.
-LARGEST_SINGLE_FILE = 2_000_000_000
-
-
-def save_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Write a graph whose weights are in memory; too large ones go to a file beside it."""
-    large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_SINGLE_FILE
-    if not large:
-        onnx.save_model(model, str(path))
-        return
-    copied = onnx.ModelProto()
-    # Saving leaves such a model without its weights.
-    copied.CopyFrom(model)
-    onnx.save_model(copied, str(path), save_as_external_data=True, location=WEIGHTS_FILE)
 
 
 @contextmanager

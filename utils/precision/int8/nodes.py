@@ -29,7 +29,7 @@ def rewrite(model: onnx.ModelProto, products: Mapping[Linear, Product]) -> None:
     del graph.node[:]
     graph.node.extend(nodes)
     graph.initializer.extend(maker.tensors.values())
-    _drop_unused(graph, {linear.weight for linear in products})
+    drop_unused(graph, {linear.weight for linear in products})
     if all(item.domain != MICROSOFT for item in model.opset_import):
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
 
@@ -85,7 +85,7 @@ def _node(
     return helper.make_node(op_type, inputs, [output], name=output, domain=domain, **options)
 
 
-def _drop_unused(graph: onnx.GraphProto, weights: set[str]) -> None:
+def drop_unused(graph: onnx.GraphProto, weights: set[str]) -> None:
     """Remove weights that no node takes any more, with what turned or renamed them."""
     while True:
         used = set(_taken(graph)) | {value.name for value in graph.output}

@@ -17,17 +17,14 @@ from pathlib import Path
 
 import onnx
 
-from utils.artifacts import WEIGHTS_FILE
 from utils.errors import UserError, first_line
+from utils.external_data import save_graph
 from utils.precision.int8.linears import FloatArray, find_linears, matrix
 from utils.precision.int8.nodes import rewrite
 from utils.precision.int8.observed import Batch, Observed, observe
 from utils.precision.int8.products import Recipe, make_products
 
 __all__ = ["RECIPES", "Recipe", "quantise"]
-
-# Protobuf cannot hold more than 2 GiB; above this the weights go to a file of their own.
-LARGEST_SINGLE_FILE = 2_000_000_000
 
 # Heads and routers cost nothing and decide much: so narrow is nothing else.
 NARROW = 16
@@ -73,7 +70,7 @@ def quantise(
         raise UserError("precision", f"{source.name} has no linear layers over tokens")
     rewrite(model, make_products(linears, matrices, observed, recipe))
     try:
-        _save(model, target)
+        save_graph(model, target)
     except ValueError as error:
         raise UserError("precision", f"cannot be written: {first_line(error)}") from error
 
@@ -81,14 +78,3 @@ def quantise(
 def _worthwhile(array: FloatArray, observed: Observed) -> bool:
     inputs, outputs = array.shape
     return observed.of_tokens and outputs >= max(NARROW, inputs / NARROW)
-
-
-def _save(model: onnx.ModelProto, target: Path) -> None:
-    total = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-    onnx.save_model(
-        model,
-        str(target),
-        save_as_external_data=total > LARGEST_SINGLE_FILE,
-        all_tensors_to_one_file=True,
-        location=WEIGHTS_FILE,
-    )

@@ -4,7 +4,6 @@ An engine that multiplies by such weights as they are (OpenVINO) reads a quarter
 that does not (ONNX Runtime 1.31, measured) gains little.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from utils.errors import UserError
-from utils.external_data import check_external_data
+from utils.external_data import check_external_data, save_graph
+from utils.precision.int8.nodes import drop_unused
 
 LARGEST = 127
 
@@ -25,10 +25,10 @@ def quantise_weights(source: Path, target: Path) -> None:
 
     Args:
         source: an exported graph.
-        target: new file; inputs and outputs are as before.
+        target: the file to write; inputs and outputs are as before.
 
     Raises:
-        UserError: weights are in a file beside the graph, or no matrix product has constant ones.
+        UserError: weights lie outside of the folder, or no matrix product has constant ones.
     """
     model = onnx.load(str(source), load_external_data=False)
     check_external_data(source, model)
@@ -48,23 +48,10 @@ def quantise_weights(source: Path, target: Path) -> None:
     opset = max(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
     if not replaced or opset < LEAST_OPSET:
         raise UserError("precision", "the graph has no matrix products to quantise")
-    kept = [item for item in graph.initializer if item.name not in replaced]
-    still_used = replaced.keys() & {*_names(nodes), *(item.name for item in graph.output)}
-    kept += [weights[name] for name in sorted(still_used)]
-    del graph.node[:], graph.initializer[:]
+    del graph.node[:]
     graph.node.extend(nodes)
-    graph.initializer.extend(kept)
-    onnx.save(model, str(target))
-
-
-def _names(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    """What nodes take, those in the bodies of If and Loop too."""
-    names: set[str] = set()
-    for node in nodes:
-        names.update(node.input)
-        for attribute in node.attribute:
-            names |= _names(attribute.g.node) | {item.name for item in attribute.g.output}
-    return names
+    drop_unused(graph, set(replaced))
+    save_graph(model, target)
 
 
 def _fits(weight: onnx.TensorProto) -> bool:
