@@ -75,7 +75,7 @@ choose_target() {
   # shellcheck source=/dev/null
   source /dev/stdin <<<"$TARGET_TEXT"
   # For lib/engine.sh and utils/gate.sh
-  export HARDWARE EMBEDDED LACKS GPU
+  export HARDWARE EMBEDDED SERVER LACKS GPU
 }
 
 prepare_work() {
@@ -188,6 +188,8 @@ render() {
   step 'say what hardware it is for' \
     "$PYTHON" "$ROOT/utils/describe_hardware.py" --hardware "$HARDWARE" --server "$SERVER" \
     "$ARTIFACTS" "$REPOSITORY"
+  step 'join the steps, for the embedded server' \
+    "$PYTHON" "$ROOT/utils/join_steps.py" "$REPOSITORY"
 }
 
 verify_repository() {
@@ -286,7 +288,7 @@ main() {
     return 0
   fi
   check_inputs
-  STEP_COUNT=8
+  STEP_COUNT=9
   [[ "$PLAIN" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ -z "${CONVERSION[--labelled]-}" ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ -z "$OUTPUT" ]] || STEP_COUNT=$((STEP_COUNT + 1))

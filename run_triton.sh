@@ -26,6 +26,7 @@ Options:
   --hardware NAME      serve a repository with the packages of this profile
                        (default: what its hardware.json says)
   --allow-fallback     serve on the CPU where the hardware is not there
+  --separate-steps     serve the ensemble as three models, as NVIDIA's server does
   -h, --help
 EOF
 }
@@ -39,8 +40,8 @@ parse_arguments() {
         usage
         exit 0
         ;;
-      --allow-fallback)
-        SERVE_OPTIONS=(--allow-fallback)
+      --allow-fallback | --separate-steps)
+        SERVE_OPTIONS+=("$1")
         shift
         ;;
       --gpus)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Renews the hashes of all lock files (hardware/*/requirements.txt, server/*/requirements.txt) for the
+# Renews the hashes of all lock files (hardware, server, backends) for the
 # versions that stand in them.
 set -Eeuo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -25,7 +25,7 @@ main() {
   # shellcheck disable=SC2064
   trap "rm -rf -- '$tools'" EXIT
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --target "$tools" uv
-  for lock in hardware/*/requirements.txt server/*/requirements.txt; do
+  for lock in {hardware,server,backends}/*/requirements.txt; do
     renew "$lock" "$tools/bin/uv"
   done
 }

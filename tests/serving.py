@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.checkpoints import Checkpoint
 from tests.in_process import call
-from utils import convert_to_onnx, template_variables
+from utils import convert_to_onnx, join_steps, template_variables
 from utils.artifacts import Reference, read_reference
 from utils.free_ports import free_ports
 from utils.inference import Server
@@ -99,6 +99,7 @@ def render_artifacts(
     )
     run("./process_template.sh", "--variables", variables, "model_repository", repository)
     run("utils/fill_repository.sh", artifacts, repository)
+    call(join_steps.main, repository)
     return Rendered("cls_model", repository, artifacts)
 
 
@@ -156,9 +157,9 @@ def wait_until_ready(served: Served, model: str) -> None:
         time.sleep(0.05)
 
 
-def stub_processes() -> list[int]:
-    """Process ids of Triton's Python stubs on this machine."""
+def server_processes() -> list[int]:
+    """Process ids of Triton servers on this machine."""
     done = subprocess.run(
-        ["pgrep", "-f", "triton_python_backend_stub"], check=False, capture_output=True, text=True
+        ["pgrep", "-x", "tritonserver"], check=False, capture_output=True, text=True
     )
     return [int(pid) for pid in re.findall(r"\d+", done.stdout)]

@@ -20,14 +20,15 @@ if __package__ in (None, ""):
 
 from utils.errors import UsageError, UserError, run_command
 from utils.folders import cached_folder
+from utils.in_process_backend import compiled_backend
 from utils.snapshot import file_digest
 from utils.targets.profiles import Profile, profile_names, read_profile
 from utils.wheels import Wheels, download_wheels, unpack_wheels
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN_FILES = ("server/bin", "server/sitecustomize.py", "backends")
+OWN_FILES = ("server/bin", "server/sitecustomize.py", "backends", "utils/in_process_backend.py")
 
-# NumPy 1.26 has wheels for these, and Triton's Python backend has stubs.
+# NumPy 1.26 has wheels for these.
 PYTHON_VERSIONS = ("3.11", "3.12")
 
 # The Python in Debian 12, the base of the image.
@@ -45,7 +46,7 @@ class Variant:
     Attributes:
         profile: the hardware; decides the packages.
         machine: as `uname -m` names it.
-        python_version: "3.11" or "3.12"; decides the backend's stub.
+        python_version: "3.11" or "3.12".
         python: the interpreter of that version where the server will run.
         libpython: its shared library, unless the system finds it there.
     """
@@ -67,12 +68,13 @@ class Variant:
         return [self.machine, self.python_version, str(self.python), str(self.libpython)]
 
 
-def lay_out(target: Path, wheels: Path, variant: Variant) -> None:
+def lay_out(target: Path, wheels: Path, backend: Path, variant: Variant) -> None:
     """Fill an empty folder with bin/, lib/, backends/ and python/ (a virtual environment).
 
     Args:
         target: the folder to fill.
         wheels: folder of the wheels of the profile.
+        backend: the compiled Python backend.
         variant: which layout.
     """
     python_version, python = variant.python_version, variant.python
@@ -84,36 +86,34 @@ def lay_out(target: Path, wheels: Path, variant: Variant) -> None:
             shutil.move(path, target / "lib" / path.name)
     remove_superfluous(site_packages, variant.profile)
 
-    # The stub becomes this environment by finding its python3 first on PATH.
+    # The server's Python becomes this environment by finding its python3 first on PATH.
     (target / "python" / "bin").mkdir()
     (target / "python" / "bin" / "python3").symlink_to(python)
     (target / "python" / "pyvenv.cfg").write_text(
         f"home = {python.parent}\ninclude-system-site-packages = false\n"
     )
 
-    triton = site_packages / "pytriton" / "tritonserver"
-    stub = triton / "python_backend_stubs" / python_version / "triton_python_backend_stub"
     (target / "bin").mkdir()
-    shutil.move(triton / "bin" / "tritonserver", target / "bin" / "tritonserver")
+    tritonserver = site_packages / "pytriton" / "tritonserver" / "bin" / "tritonserver"
+    shutil.move(tritonserver, target / "bin" / "tritonserver")
     for path in (site_packages / "nvidia_pytriton.libs").iterdir():
         shutil.move(path, target / "lib" / path.name)
     (site_packages / "nvidia_pytriton.libs").rmdir()
-    shutil.move(triton / "backends", target / "backends")
-    shutil.move(stub, target / "backends" / "python" / stub.name)
     shutil.rmtree(site_packages / "pytriton")
-    # For the stub of Python 3.13, which is not used.
+    # For a stub that is not used.
     for path in (target / "lib").glob("libpython3*"):
         path.unlink()
 
     copy_folder(ROOT / "server" / "bin", target / "bin")
-    for name in variant.profile.backends:
+    copy_folder(ROOT / "backends" / "python", target / "backends" / "python", "*.[ch]", "*.txt")
+    shutil.copy(backend, target / "backends" / "python")
+    for name in ("classifier", *variant.profile.backends):
         # A backend's folder is all that Triton shows to its Python.
         for part in ("shared", name):
             copy_folder(ROOT / "backends" / part, target / "backends" / name)
     shutil.copy(ROOT / "server" / "sitecustomize.py", site_packages)
     for path in (target / "bin").iterdir():
         path.chmod(0o755)
-    (target / "backends" / "python" / stub.name).chmod(0o755)
 
 
 def remove_superfluous(site_packages: Path, profile: Profile) -> None:
@@ -135,10 +135,10 @@ def remove_superfluous(site_packages: Path, profile: Profile) -> None:
                 path.unlink()
 
 
-def copy_folder(source: Path, target: Path) -> None:
-    """Add our own files to a folder of the tree."""
+def copy_folder(source: Path, target: Path, *but: str) -> None:
+    """Add our own files to a folder of the tree, but for those of some patterns."""
     shutil.copytree(
-        source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+        source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", *but)
     )
 
 
@@ -192,7 +192,9 @@ def _cached_tree(cache: Path, variant: Variant) -> Path:
     digests = [f"{path.relative_to(ROOT)} {file_digest(path)}" for path in files]
 
     def fill(target: Path) -> None:
-        lay_out(target, download_wheels(variant.wheels, cache), variant)
+        wheels = download_wheels(variant.wheels, cache)
+        backend = compiled_backend(cache, variant.machine, variant.python_version)
+        lay_out(target, wheels, backend, variant)
         if variant.libpython:
             (target / "lib" / variant.libpython.name).symlink_to(variant.libpython)
 

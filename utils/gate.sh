@@ -23,9 +23,11 @@ reference.json of a conversion) over HTTP and gRPC in batches of all sizes and
 compares labels and scores; stops what it started.
 
 Environment, as utils/choose_target.py prints it: HARDWARE, the profile (cpu), and
-EMBEDDED, the one whose packages serve a repository here; LACKS, if it is not empty, what this machine has
-not, so that the model is served on the CPU; GPU=1 gives GPUs to a container, and
-TENSORRT_ENGINES names the folder for engines that it builds for them.
+EMBEDDED, the one whose packages serve a repository here; SERVER, what the image
+will have, embedded or another, which serves the steps of the ensemble apart;
+LACKS, if it is not empty, what this machine has not, so that the model is served
+on the CPU; GPU=1 gives GPUs to a container, and TENSORRT_ENGINES names the folder
+for engines that it builds for them.
 EOF
 }
 
@@ -39,6 +41,8 @@ start() {
     repository)
       # It may have another engine than the target's.
       [[ "$EMBEDDED" == "$HARDWARE" ]] || options=(--allow-fallback)
+      # As the server of the image will serve it.
+      [[ "${SERVER:-embedded}" == embedded ]] || options+=(--separate-steps)
       run=("$ROOT/run_triton.sh" "${options[@]}" --repository "$TARGET" --hardware "$EMBEDDED"
         --address 127.0.0.1
         --http-port "${ports[0]}" --grpc-port "${ports[1]}" --metrics-port "${ports[2]}")

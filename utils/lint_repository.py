@@ -21,8 +21,16 @@ from utils.errors import UserError, first_line, run_command
 # Triton overlooks folders whose names are not numbers or start with 0 (model_repository.md).
 VERSION = re.compile("[1-9][0-9]*")
 
+# In an ensemble's folder, a repository for the embedded server (utils/join_steps.py).
+JOINED = "joined"
+
 # The file that each kind of model cannot do without, in its version folder.
-NEEDED_FILES = {"onnxruntime": "model.onnx", "openvino": "model.onnx", "python": "model.py"}
+NEEDED_FILES = {
+    "onnxruntime": "model.onnx",
+    "openvino": "model.onnx",
+    "python": "model.py",
+    "classifier": "steps.json",
+}
 
 
 def parse_config(path: Path) -> ModelConfig:
@@ -60,6 +68,8 @@ def lint(repository: Path) -> list[str]:
         raise UserError(repository, "has no models")
     for name, config in configs.items():
         _check_model(repository / name, config, set(configs))
+    for joined in sorted(repository.glob(f"*/{JOINED}")):
+        lint(joined)
     return list(configs)
 
 

@@ -17,6 +17,7 @@ GLIBC_TAGS = (
     "manylinux_2_27",
     "manylinux_2_17",
     "manylinux2014",
+    "manylinux_2_12",
 )
 
 

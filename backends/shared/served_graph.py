@@ -57,9 +57,7 @@ class ServedGraph:
         try:
             self._engine = self.engine(path, config, args)
         except Exception as error:
-            raise pb_utils.TritonModelException(
-                f"unable to load model '{args['model_name']}': {path.name}: {error}"
-            ) from error
+            raise pb_utils.TritonModelException(f"{path.name}: {error}") from error
         self._pool = ThreadPoolExecutor(self._engine.callers, thread_name_prefix="engine")
         pb_utils.Logger.log_info(self._engine.description)
 

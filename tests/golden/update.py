@@ -80,7 +80,7 @@ def render(case: Case, folder: Path) -> Path:
     from tests.in_process import call
     from tests.unit.graphs import write_graph, write_warmup
     from tests.unit.reports import make_behaviour, make_precision, make_report
-    from utils import describe_hardware, template_variables
+    from utils import describe_hardware, join_steps, template_variables
     from utils.artifacts import GRAPH_FILE, WARMUP_FOLDER, write_report
 
     artifacts, variables, repository = (folder / name for name in ("artifacts", "env", "models"))
@@ -115,14 +115,16 @@ def render(case: Case, folder: Path) -> Path:
         describe_hardware.main,
         *("--hardware", case.hardware, "--server", case.server, artifacts, repository),
     )
+    call(join_steps.main, repository)
     return repository
 
 
 def written(repository: Path) -> dict[str, str]:
-    """Path inside the repository to text, of every configuration and of hardware.json."""
+    """Path inside the repository to text, of every configuration and description."""
     return {
         str(path.relative_to(repository)): path.read_text(encoding="utf-8")
-        for path in sorted([*repository.rglob("*.pbtxt"), repository / "hardware.json"])
+        for path in sorted([*repository.rglob("*.pbtxt"), *repository.rglob("*.json")])
+        if "warmup" not in path.parts
     }
 
 

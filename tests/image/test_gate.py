@@ -12,7 +12,7 @@ import pytest
 from tests import checkpoints
 from tests.containers import docker, running
 from tests.image.conftest import Built, make_image
-from tests.serving import ROOT, base_environment, stub_processes
+from tests.serving import ROOT, base_environment, server_processes
 from utils.artifacts import Answer, Reference, write_reference
 from utils.inference import Server
 
@@ -152,7 +152,7 @@ def test_a_build_ended_in_its_container_gate_leaves_nothing(
 
 @pytest.mark.parametrize("engine", ["podman", "buildah"])
 def test_the_other_engines_build_and_check_the_same_image(built: Built, engine: str) -> None:
-    name, stubs = f"by_{engine}", stub_processes()
+    name, servers = f"by_{engine}", server_processes()
     done = make_image(built.checkpoint, name, "pytest", "--engine", engine)
     image = f"localhost/triton_{name}:pytest"
     inspected = subprocess.run(
@@ -161,7 +161,7 @@ def test_the_other_engines_build_and_check_the_same_image(built: Built, engine: 
     subprocess.run([engine, "rmi", "--force", image], check=False, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"triton_{name}:pytest\n"
-    assert stub_processes() == stubs
+    assert server_processes() == servers
     assert inspected.returncode == 0
 
 

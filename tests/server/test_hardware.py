@@ -13,7 +13,7 @@ from tests.checkpoints import Checkpoint
 from tests.in_process import call
 from tests.serving import ROOT, Rendered, Served, base_environment, render_artifacts, run, serve
 from tests.texts import write_texts
-from utils import convert_to_onnx, describe_hardware, set_precision
+from utils import convert_to_onnx, describe_hardware, join_steps, set_precision
 from utils.artifacts import read_report
 from utils.lint_repository import parse_config
 from utils.targets.machine import missing, this_machine
@@ -68,6 +68,7 @@ def render_for(
     )
     rendered = render_artifacts(artifacts, folder, 4, hardware)
     call(describe_hardware.main, "--hardware", hardware, artifacts, rendered.repository)
+    call(join_steps.main, rendered.repository)
     return rendered
 
 
@@ -106,6 +107,7 @@ def test_openvino_refuses_a_parameter_that_nobody_knows(converted: Path, tmp_pat
     config = rendered.repository / "model_onnx" / "config.pbtxt"
     text = config.read_text(encoding="utf-8").replace("caller_threads", "caller_thread")
     config.write_text(text, encoding="utf-8")
+    call(join_steps.main, rendered.repository)
     done = started(rendered, "--http-port", "18000")
     assert done.returncode == 1
     assert "unknown parameter 'caller_thread'" in done.stderr

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import ROOT, Rendered, base_environment, serve, stub_processes
+from tests.in_process import call
+from tests.serving import ROOT, Rendered, base_environment, serve, server_processes
+from utils import join_steps
 from utils.free_ports import free_ports
 
 pytestmark = pytest.mark.server
@@ -18,7 +20,9 @@ pytestmark = pytest.mark.server
 TELEMETRY_SECONDS = 25
 
 
-def gate(rendered: Rendered, repository: Path) -> subprocess.CompletedProcess[str]:
+def gate(
+    rendered: Rendered, repository: Path, server: str = "embedded"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             "utils/gate.sh",
@@ -31,7 +35,7 @@ def gate(rendered: Rendered, repository: Path) -> subprocess.CompletedProcess[st
         check=False,
         capture_output=True,
         text=True,
-        env=base_environment(),
+        env={**base_environment(), "SERVER": server},
     )
 
 
@@ -48,18 +52,29 @@ def shared_memory() -> set[str]:
     return {path.name for path in Path("/dev/shm").iterdir() if "triton" in path.name}
 
 
-def test_sigterm_stops_server_and_stubs_and_leaves_no_shared_memory(
-    rendered: Rendered, tmp_path: Path
+@pytest.mark.parametrize("options", [(), ("--separate-steps",)])
+def test_sigterm_stops_the_server_and_leaves_neither_process_nor_shared_memory(
+    rendered: Rendered, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    stubs, memory = set(stub_processes()), shared_memory()
-    with serve(rendered.repository, tmp_path / "server.log") as served:
-        assert len(set(stub_processes()) - stubs) == 3
+    servers, memory = set(server_processes()), shared_memory()
+    with serve(rendered.repository, tmp_path / "server.log", options=options) as served:
+        assert len(set(server_processes()) - servers) == 1
         # Triton 24.10 waits for idle keep-alive connections until its exit timeout is over.
         served.http.close()
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(timeout=10) == 0
-    assert set(stub_processes()) <= stubs
+    assert set(server_processes()) <= servers
     assert shared_memory() <= memory
+
+
+def test_models_run_inside_the_server(rendered: Rendered, tmp_path: Path) -> None:
+    with serve(rendered.repository, tmp_path / "server.log") as served:
+        served.http.classify("cls_model", ["ok"])
+        done = subprocess.run(
+            ["pgrep", "--parent", str(served.process.pid)],
+            check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.stdout == ""
 
 
 def test_the_log_has_no_warning_but_those_of_a_machine_without_a_gpu(
@@ -102,14 +117,37 @@ def test_two_servers_on_one_machine_do_not_disturb_each_other(
          'key: "caller_threads" value { string_value: "many" }', "caller_threads"),
         ("text_preprocessing/1/tokenizer.json", "{", "", "text_preprocessing"),
         ("post_processing/1/id2label.json", "{", "", "post_processing"),
-        ("cls_model/config.pbtxt", 'key: "logits" value', 'key: "nothing" value', "cls_model"),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("server", ["embedded", "ngc"])
 def test_a_repository_that_contradicts_itself_fails_the_gate_naming_the_part(
-    rendered: Rendered, tmp_path: Path, file: str, old: str, new: str, reason: str
+    rendered: Rendered, tmp_path: Path, server: str, file: str, old: str, new: str, reason: str
 ) -> None:
     broken = copy_with(rendered, tmp_path / "broken", file, old, new)
-    done = gate(rendered, broken)
+    call(join_steps.main, broken)
+    assert_fails_naming(reason, gate(rendered, broken, server))
+
+
+def test_an_ensemble_that_contradicts_its_steps_fails_the_gate_of_a_server_that_runs_it(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    file, old, new = "cls_model/config.pbtxt", 'key: "logits" value', 'key: "nothing" value'
+    broken = copy_with(rendered, tmp_path / "broken", file, old, new)
+    assert_fails_naming("cls_model", gate(rendered, broken, "ngc"))
+
+
+def test_a_configuration_that_changed_after_the_steps_were_joined_is_not_overlooked(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    file = "model_onnx/config.pbtxt"
+    changed = copy_with(
+        rendered, tmp_path / "changed", file, "dynamic_batching", "# dynamic_batching"
+    )
+    assert_fails_naming(f"{file} has changed", gate(rendered, changed))
+    assert gate(rendered, changed, "ngc").returncode == 0
+
+
+def assert_fails_naming(reason: str, done: subprocess.CompletedProcess[str]) -> None:
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1
     assert last.startswith("error: server: stopped while it was being checked")
@@ -126,9 +164,9 @@ def test_a_damaged_onnx_file_fails_the_gate(rendered: Rendered, tmp_path: Path) 
 
 
 def test_the_gate_stops_the_server_that_it_started(rendered: Rendered) -> None:
-    stubs = set(stub_processes())
+    servers = set(server_processes())
     assert gate(rendered, rendered.repository).returncode == 0
-    assert set(stub_processes()) <= stubs
+    assert set(server_processes()) <= servers
 
 
 def test_a_port_in_use_is_named(rendered: Rendered, tmp_path: Path) -> None:

@@ -59,6 +59,28 @@ gate_repository() {
   assert_called 'serve .* --allow-fallback'
 }
 
+@test "a repository is served as one model unless the environment says more" {
+  gate_repository
+  SERVER=embedded gate_repository
+  assert_not_called '.*--separate-steps.*'
+}
+
+@test "a repository for NVIDIA's server has its steps served apart" {
+  SERVER=ngc gate_repository
+  assert_called 'serve .* --separate-steps'
+  assert_not_called '.*--allow-fallback.*'
+}
+
+@test "a repository for NVIDIA's server has its steps served apart on the CPU too" {
+  SERVER=ngc-slim HARDWARE=tensorrt EMBEDDED=cpu gate_repository
+  assert_called 'serve .* --allow-fallback --separate-steps'
+}
+
+@test "an image on NVIDIA's server is told nothing of steps" {
+  SERVER=ngc gate_image
+  assert_not_called '.*--separate-steps.*'
+}
+
 @test "an image is run without GPUs and without a fallback unless the environment says more" {
   gate_image
   assert_called 'docker run .* triton_cls:1'

@@ -147,7 +147,7 @@ assert_failed() {
 
 @test "the steps that were done stay on the screen" {
   use_build lint
-  assert_regex "$stderr" '^(\[[1-6]/14\] [^]]* s'$'\n''){6}error: '
+  assert_regex "$stderr" '^(\[[1-7]/15\] [^]]* s'$'\n''){7}error: '
 }
 
 @test "a step that fails without a word gets an error line with its name" {

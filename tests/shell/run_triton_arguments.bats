@@ -269,6 +269,27 @@ rendered_for() {
   assert_called 'docker run .* triton_cls:latest --allow-fallback'
 }
 
+@test "without --separate-steps neither server gets it" {
+  triton "${FREE[@]}" --repository .
+  triton "${FREE[@]}" triton_cls:latest
+  assert_not_called '.*--separate-steps.*'
+}
+
+@test "--separate-steps reaches the server of a repository" {
+  triton "${FREE[@]}" --separate-steps --repository .
+  assert_called 'serve .* --separate-steps'
+}
+
+@test "--separate-steps reaches the server of an image, behind the image" {
+  triton "${FREE[@]}" --separate-steps triton_cls:latest
+  assert_called 'docker run .* triton_cls:latest --separate-steps'
+}
+
+@test "--separate-steps and --allow-fallback reach a server together" {
+  triton "${FREE[@]}" --allow-fallback --separate-steps triton_cls:latest
+  assert_called 'docker run .* triton_cls:latest --allow-fallback --separate-steps'
+}
+
 @test "without --gpus the container gets none" {
   triton "${FREE[@]}" triton_cls:latest
   assert_not_called 'docker run .*gpu.*'

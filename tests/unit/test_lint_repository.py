@@ -182,6 +182,50 @@ def test_a_config_in_another_encoding_is_refused(repository: Path) -> None:
     assert "UTF-8" in refusal(repository)
 
 
+JOINED = 'name: "cls"\nbackend: "classifier"\nmax_batch_size: 4\n'
+
+
+@pytest.fixture
+def joined(repository: Path) -> Path:
+    """The folder of the joined steps, with nothing wrong in it."""
+    folder = repository / "cls" / "joined" / "cls"
+    (folder / "1").mkdir(parents=True)
+    (folder / "config.pbtxt").write_text(JOINED)
+    (folder / "1" / "steps.json").touch()
+    return folder
+
+
+@pytest.mark.usefixtures("joined")
+def test_joined_steps_are_no_model_of_their_own(repository: Path) -> None:
+    assert lint(repository) == ["cls", "model_onnx", "prepare"]
+
+
+def test_a_mistake_in_joined_steps_is_refused_with_its_path_and_place(
+    joined: Path, repository: Path
+) -> None:
+    change(joined / "config.pbtxt", "max_batch_size", "max_batchsize")
+    assert refusal(repository).startswith("cls/joined/cls/config.pbtxt:3:1: ")
+
+
+def test_joined_steps_without_their_file_are_refused_naming_the_folder(
+    joined: Path, repository: Path
+) -> None:
+    (joined / "1" / "steps.json").unlink()
+    assert refusal(repository) == "cls/joined/cls/1: has no steps.json"
+
+
+def test_joined_steps_under_another_name_are_refused(joined: Path, repository: Path) -> None:
+    joined.rename(joined.parent / "renamed")
+    assert refusal(repository) == (
+        "cls/joined/renamed/config.pbtxt: names the model 'cls', the folder is 'renamed'"
+    )
+
+
+def test_a_folder_for_joined_steps_without_any_is_refused(joined: Path, repository: Path) -> None:
+    (joined / "config.pbtxt").unlink()
+    assert refusal(repository).startswith("cls/joined")
+
+
 def test_an_empty_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no models"):
         lint(tmp_path)

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hypothesis_numpy
 
 from tests.unit.commands import ROOT
 from tests.unit.triton_stub import Request, load_model_file
+from utils.served import FUNCTIONS
 
 Floats = npt.NDArray[np.float32]
 
@@ -120,7 +121,7 @@ def decoded(rows: list[list[bytes]]) -> list[list[str]]:
 @pytest.mark.parametrize("name", sorted(REFERENCES))
 @given(logits=LOGITS)
 def test_scores_are_what_the_definition_gives(name: str, logits: Floats) -> None:
-    scores = MODULE.FUNCTIONS[name](logits)
+    scores = FUNCTIONS[name](logits)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, REFERENCES[name](logits).astype(np.float64), atol=1e-6)
 
@@ -129,7 +130,7 @@ def test_scores_are_what_the_definition_gives(name: str, logits: Floats) -> None
 def test_extreme_logits_give_right_scores_without_warnings(name: str) -> None:
     with warnings.catch_warnings(), np.errstate(over="warn", invalid="warn", divide="warn"):
         warnings.simplefilter("error")
-        scores = MODULE.FUNCTIONS[name](EXTREME)
+        scores = FUNCTIONS[name](EXTREME)
     np.testing.assert_allclose(
         scores.astype(np.float64), REFERENCES[name](EXTREME).astype(np.float64), atol=1e-6
     )
@@ -137,13 +138,13 @@ def test_extreme_logits_give_right_scores_without_warnings(name: str) -> None:
 
 @given(logits=LOGITS)
 def test_softmax_scores_add_up_to_one(logits: Floats) -> None:
-    np.testing.assert_allclose(MODULE.FUNCTIONS["softmax"](logits).sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(FUNCTIONS["softmax"](logits).sum(axis=1), 1, atol=1e-5)
 
 
 def test_small_sigmoid_scores_are_not_rounded_to_zero() -> None:
     logits = np.array([[-18, -25, -40]], np.float32)
     np.testing.assert_allclose(
-        MODULE.FUNCTIONS["sigmoid"](logits), sigmoid(logits).astype(np.float64), rtol=1e-5
+        FUNCTIONS["sigmoid"](logits), sigmoid(logits).astype(np.float64), rtol=1e-5
     )
 
 
@@ -231,9 +232,8 @@ def test_a_function_that_does_not_exist_is_refused_at_the_start(tmp_path: Path) 
 def test_a_gap_in_the_labels_is_refused_at_the_start(tmp_path: Path) -> None:
     load(tmp_path)
     (tmp_path / "1" / "id2label.json").write_text('{"0": "a", "2": "b"}')
-    model = MODULE.TritonPythonModel()
     with pytest.raises(KeyError, match="'1'"):
-        model.initialize({"model_repository": str(tmp_path), "model_version": "1"})
+        MODULE.Scoring(tmp_path / "1", {})
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 3])

@@ -75,7 +75,7 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
 
 def serve(tree: Path, repository: Repository, *words: str, **environment: str) -> Result:
     """Run it to its end."""
-    unset = ("ALLOW_FALLBACK", "AIP_MODE", "LD_LIBRARY_PATH", "MODEL_REPOSITORY_IMAGE")
+    unset = ("ALLOW_FALLBACK", "SEPARATE_STEPS", "AIP_MODE", "LD_LIBRARY_PATH")
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     return subprocess.run(
         [tree / "bin" / "serve", *words],
@@ -204,6 +204,84 @@ def test_the_stubs_python_and_libraries_are_those_of_the_tree(
     assert seen["LD_LIBRARY_PATH"] == f"{tree}/lib:/elsewhere"
     assert (seen["ORT_DISABLE_TELEMETRY"], seen["LANG"]) == ("1", "C.UTF-8")
     assert seen["AIP_MODE"] == "unset"
+
+
+def join_steps(repository: Repository) -> str:
+    """Let it have joined steps; the argument that serves them."""
+    folder = repository.folder / "cls" / "joined"
+    (folder / "cls").mkdir(parents=True)
+    (folder / "cls" / "config.pbtxt").touch()
+    return f"--model-repository={folder}"
+
+
+@pytest.fixture
+def embedded(tree: Path) -> Path:
+    """The tree of a server that can serve joined steps."""
+    (tree / "backends" / "classifier").mkdir(parents=True)
+    return tree
+
+
+def test_joined_steps_are_served_by_a_server_that_can(
+    embedded: Path, repository: Repository
+) -> None:
+    joined = join_steps(repository)
+    assert joined in started(serve(embedded, repository))
+
+
+def test_steps_are_served_apart_by_a_server_that_has_nothing_else(
+    tree: Path, repository: Repository
+) -> None:
+    join_steps(repository)
+    assert f"--model-repository={repository.folder}" in started(serve(tree, repository))
+
+
+def test_a_repository_without_joined_steps_is_served_as_it_is(
+    embedded: Path, repository: Repository
+) -> None:
+    assert f"--model-repository={repository.folder}" in started(serve(embedded, repository))
+
+
+@pytest.mark.parametrize(
+    ("words", "variables"), [(["--separate-steps"], {}), ([], {"SEPARATE_STEPS": "1"})]
+)
+def test_steps_are_served_apart_where_that_is_wanted(
+    words: list[str], variables: dict[str, str], embedded: Path, repository: Repository
+) -> None:
+    join_steps(repository)
+    arguments = started(serve(embedded, repository, *words, **variables))
+    assert f"--model-repository={repository.folder}" in arguments
+    assert "--separate-steps" not in arguments
+
+
+def test_only_a_1_separates_the_steps_from_the_environment(
+    embedded: Path, repository: Repository
+) -> None:
+    joined = join_steps(repository)
+    assert joined in started(serve(embedded, repository, SEPARATE_STEPS="0"))
+
+
+def test_joined_steps_need_what_the_whole_repository_does(
+    embedded: Path, repository: Repository
+) -> None:
+    join_steps(repository)
+    repository.needs("abacus")
+    line = error_line(serve(embedded, repository))
+    assert line.startswith("error: hardware: made for cuda")
+
+
+def test_joined_steps_have_a_fallback_too(embedded: Path, repository: Repository) -> None:
+    joined = join_steps(repository)
+    repository.needs("abacus")
+    arguments = started(serve(embedded, repository, "--allow-fallback"))
+    assert {joined, FALLBACK} <= set(arguments)
+
+
+def test_joined_steps_use_the_gpu_that_the_graph_does(
+    embedded: Path, repository: Repository
+) -> None:
+    join_steps(repository)
+    repository.kind("GPU")
+    assert "--allow-gpu-metrics=true" in started(serve(embedded, repository))
 
 
 def fake_python(folder: Path, configuration: str) -> Path:

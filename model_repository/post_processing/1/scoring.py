@@ -4,7 +4,8 @@ The conversion imports this file too, for the accuracy that it reports.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,3 +91,43 @@ def predictions(
         chosen = labels_over(scores, labels, thresholds)
         return [json.dumps(row, ensure_ascii=False) for row in chosen]
     return top_labels(scores, labels)
+
+
+class Scoring:
+    """Logits to what post_processing gives.
+
+    Args:
+        folder: with labels and, of a multi-label model, thresholds (index or label to value).
+        config: post_processing's configuration, as JSON.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        id2label = json.loads((folder / "id2label.json").read_text(encoding="utf-8"))
+        self._labels = [id2label[str(index)] for index in range(len(id2label))]
+        self._encoded = np.array([label.encode("utf-8") for label in self._labels], dtype=object)
+        parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
+        self._function = FUNCTIONS[parameters["function"]]
+        self._problem_type = parameters["problem_type"]
+        self._top_k = int(parameters["top_k"])
+        self._thresholds = None
+        if self._problem_type == "multi_label_classification":
+            thresholds = json.loads((folder / "thresholds.json").read_text(encoding="utf-8"))
+            self._thresholds = np.array([thresholds[name] for name in self._labels], np.float32)
+
+    def outputs(self, logits: Array, wanted: Collection[str]) -> dict[str, Array]:
+        """The wanted ones of logits, predicts, labels and scores.
+
+        Args:
+            logits: FP32 [n, classes].
+            wanted: names; others are left out.
+        """
+        scores = self._function(logits).astype(np.float32)
+        values = {"logits": logits}
+        if "predicts" in wanted:
+            texts = predictions(self._problem_type, scores, self._labels, self._thresholds)
+            values["predicts"] = np.array([[text.encode("utf-8")] for text in texts], dtype=object)
+        if "labels" in wanted or "scores" in wanted:
+            best = ranking(scores)[:, : self._top_k]
+            values["labels"] = self._encoded[best]
+            values["scores"] = np.take_along_axis(scores, best, axis=-1)
+        return {name: value for name, value in values.items() if name in wanted}

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from tokenization import INPUT_NAMES, Tokenization
-from tokenizers import Tokenizer
+from tokenization import decoded, read_tokenization
 
 
 class TritonPythonModel:
@@ -24,24 +23,12 @@ class TritonPythonModel:
             pb_utils.TritonModelException: an output that no tokenizer makes.
         """
         config = json.loads(args["model_config"])
-        parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
         self._inputs = [entry["name"] for entry in config["input"]]
-        types = {entry["name"]: entry["data_type"] for entry in config["output"]}
-        del types["truncated"]
-        unknown = sorted(types.keys() - set(INPUT_NAMES))
-        if unknown:
-            raise pb_utils.TritonModelException(f"no tokenizer makes {', '.join(unknown)}")
-        self._types = {
-            name: pb_utils.triton_string_to_numpy(data_type) for name, data_type in types.items()
-        }
         folder = Path(args["model_repository"], args["model_version"])
-        self._tokenization = Tokenization(
-            Tokenizer.from_file(str(folder / "tokenizer.json")),
-            pairs=len(self._inputs) == 2,
-            long_text=parameters["long_text"],
-            max_windows=int(parameters["max_windows"]),
-            length_multiple=int(parameters["length_multiple"]),
-        )
+        try:
+            self._tokenization = read_tokenization(folder, config)
+        except ValueError as error:
+            raise pb_utils.TritonModelException(str(error)) from error
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One response for each request; a bad text fails its own request only."""
@@ -49,33 +36,16 @@ class TritonPythonModel:
 
     def _respond(self, request: Any) -> Any:
         try:
-            encoded = self._tokenization.encode(*(_texts(request, name) for name in self._inputs))
+            texts = [
+                decoded(name, pb_utils.get_input_tensor_by_name(request, name).as_numpy())
+                for name in self._inputs
+            ]
+            encoded = self._tokenization.encode(*texts)
         except ValueError as error:
             return pb_utils.InferenceResponse([], pb_utils.TritonError(str(error)))
-        arrays = self._tokenization.tensors(encoded.rows)
-        values = {
-            name: arrays[name].astype(dtype, copy=False) for name, dtype in self._types.items()
-        }
+        values = self._tokenization.tensors(encoded.rows)
         values["truncated"] = np.array(encoded.truncated).reshape(-1, 1)
         wanted = request.requested_output_names()
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor(name, value) for name, value in values.items() if name in wanted]
         )
-
-
-def _texts(request: Any, name: str) -> list[str]:
-    """The rows of a BYTES tensor.
-
-    Raises:
-        ValueError: a row is not UTF-8; the message says which and where.
-    """
-    texts = []
-    rows = pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1)
-    for number, row in enumerate(rows):
-        try:
-            texts.append(row.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{name}: row {number} is not UTF-8 ({error.reason} at byte {error.start})"
-            ) from error
-    return texts

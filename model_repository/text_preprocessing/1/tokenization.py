@@ -8,8 +8,10 @@ for two long texts in all combinations: gigabytes for a pair of 3,000 words each
 The conversion imports this file too, so that its gates see what is served.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,9 @@ HEAD_SHARE = 128 / 510
 
 # What a row of tokens can hold, by the names that models give to their inputs.
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+
+# Of the types that graphs take tokens in, by their names in config.pbtxt.
+NUMPY_TYPES = {"TYPE_INT32": np.int32, "TYPE_INT64": np.int64}
 
 # Texts whose tokens show where special tokens go; a vocabulary may lack any of them.
 PROBES = ("a", "0", "the", ".", "я", "的")
@@ -69,6 +74,10 @@ class Tokenization:
         max_windows: most windows of one text; a longer text is cut behind them.
         length_multiple: rows are filled up to a multiple of this, as far as the model goes; 1: to
             the longest row.
+        types: the wanted tensors, of INPUT_NAMES, with their numpy types; all as INT64 if not said.
+
+    Attributes:
+        pairs: as above.
     """
 
     def __init__(
@@ -78,6 +87,7 @@ class Tokenization:
         long_text: str,
         max_windows: int,
         length_multiple: int = 1,
+        types: Mapping[str, Any] | None = None,
     ) -> None:
         truncation, padding = tokenizer.truncation, tokenizer.padding
         if truncation is None or padding is None:
@@ -86,13 +96,14 @@ class Tokenization:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
-        self._pairs = pairs
+        self.pairs = pairs
         self._windows = long_text == "window"
         self._head_tail = long_text == "head-tail"
         self._max_windows = max_windows
         self._max_length = truncation["max_length"]
         self._length_multiple = length_multiple
         self._from_right = truncation["direction"] == "right"
+        self._types = types or dict.fromkeys(INPUT_NAMES, np.int64)
         self._layout = _layout(tokenizer, pairs)
         self._room = truncation["max_length"] - self._layout.size
         self._overlap = truncation["stride"]
@@ -104,7 +115,7 @@ class Tokenization:
             ValueError: a text has no tokens, not even special ones; the message says which.
         """
         firsts = self._tokens(texts)
-        if self._pairs:
+        if self.pairs:
             cut = [self._cut_pair(*two) for two in zip(firsts, self._tokens(pairs), strict=True)]
         else:
             cut = [self._cut(tokens) for tokens in firsts]
@@ -114,8 +125,8 @@ class Tokenization:
                 raise ValueError(f"row {number} has no tokens")
         return Encoded(rows, [truncated for _, truncated in cut])
 
-    def tensors(self, rows: list[list[Row]]) -> dict[str, npt.NDArray[np.int64]]:
-        """INT64 [texts, tokens], or [texts, windows, tokens], for each of INPUT_NAMES.
+    def tensors(self, rows: Sequence[Sequence[Row]]) -> dict[str, npt.NDArray[Any]]:
+        """[texts, tokens], or [texts, windows, tokens], for each of the wanted tensors.
 
         Filled up with padding on the tokenizer's side; a window that a text has not is all padding.
         """
@@ -123,22 +134,26 @@ class Tokenization:
         length = -(-longest // self._length_multiple) * self._length_multiple
         length = max(longest, min(length, self._max_length))
         shape = (len(rows), max(map(len, rows)) if self._windows else 1, length)
+        left = self._padding["direction"] == "left"
         arrays = {
-            "input_ids": np.full(shape, self._padding["pad_id"], np.int64),
-            "attention_mask": np.zeros(shape, np.int64),
-            "token_type_ids": np.full(shape, self._padding["pad_type_id"], np.int64),
+            name: np.full(shape, self._fill(name), dtype) for name, dtype in self._types.items()
         }
         for number, windows in enumerate(rows):
             for window, row in enumerate(windows):
-                left = self._padding["direction"] == "left"
                 start = length - len(row.ids) if left else 0
                 place = (number, window, slice(start, start + len(row.ids)))
-                arrays["input_ids"][place] = row.ids
-                arrays["attention_mask"][place] = 1
-                arrays["token_type_ids"][place] = row.type_ids
+                for name, array in arrays.items():
+                    array[place] = _values(name, row)
         if self._windows:
             return arrays
         return {name: array[:, 0] for name, array in arrays.items()}
+
+    def _fill(self, name: str) -> int:
+        fills = {
+            "input_ids": self._padding["pad_id"],
+            "token_type_ids": self._padding["pad_type_id"],
+        }
+        return int(fills.get(name, 0))
 
     def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -189,6 +204,45 @@ class Tokenization:
         )
 
 
+def read_tokenization(folder: Path, config: Mapping[str, Any]) -> Tokenization:
+    """The tokenization of a version folder, as text_preprocessing's configuration (as JSON) says.
+
+    Raises:
+        ValueError: an output that no tokenizer makes.
+    """
+    parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
+    types = {entry["name"]: entry["data_type"] for entry in config["output"]}
+    del types["truncated"]
+    unknown = sorted(types.keys() - set(INPUT_NAMES))
+    if unknown:
+        raise ValueError(f"no tokenizer makes {', '.join(unknown)}")
+    return Tokenization(
+        Tokenizer.from_file(str(folder / "tokenizer.json")),
+        pairs=len(config["input"]) == 2,
+        long_text=parameters["long_text"],
+        max_windows=int(parameters["max_windows"]),
+        length_multiple=int(parameters["length_multiple"]),
+        types={name: NUMPY_TYPES[data_type] for name, data_type in types.items()},
+    )
+
+
+def decoded(name: str, rows: npt.NDArray[np.object_]) -> list[str]:
+    """The texts of a BYTES tensor.
+
+    Raises:
+        ValueError: a row is not UTF-8; the message says which and where.
+    """
+    texts = []
+    for number, row in enumerate(rows.reshape(-1)):
+        try:
+            texts.append(row.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{name}: row {number} is not UTF-8 ({error.reason} at byte {error.start})"
+            ) from error
+    return texts
+
+
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     """Lengths to which a pair is cut: the longer text loses tokens until both are alike.
 
@@ -200,6 +254,12 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
         short = room // 2
         long = room - short
     return (short, long) if first <= second else (long, short)
+
+
+def _values(name: str, row: Row) -> Tokens | int:
+    if name == "attention_mask":
+        return 1
+    return row.ids if name == "input_ids" else row.type_ids
 
 
 def _layout(tokenizer: Tokenizer, pairs: bool) -> Layout:

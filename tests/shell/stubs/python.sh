@@ -187,7 +187,7 @@ case "$SCRIPT" in
     value_after --output "$@"
     template_variables "$@" >"$VALUE"
     ;;
-  lint_repository.py | verify_answers.py) ;;
+  join_steps.py | lint_repository.py | verify_answers.py) ;;
   free_ports.py) printf '%s\n' $((10000 + $$ % 10000)) $((20000 + $$ % 10000)) $((9000 + $$ % 1000)) ;;
   embedded_server.py) printf '%s\n' "$STUB_SERVER" ;;
   server_files.py) mkdir -p -- "${!#}" ;;
