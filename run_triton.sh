@@ -26,6 +26,7 @@ Options:
   --hardware NAME      serve a repository with the packages of this profile
                        (default: what its hardware.json says)
   --allow-fallback     serve on the CPU where the hardware is not there
+  --cache TEXTS        keep the answers of as many texts, should they come again
   --separate-steps     serve the ensemble as three models, as NVIDIA's server does
   -h, --help
 EOF
@@ -47,6 +48,11 @@ parse_arguments() {
       --gpus)
         GPUS=1
         shift
+        ;;
+      --cache)
+        [[ $# -ge 2 ]] || usage_error "$1" 'needs a value'
+        SERVE_OPTIONS+=("--cache=$2")
+        shift 2
         ;;
       --repository | --http-port | --grpc-port | --metrics-port | --address | --shm-size | --engine | --hardware)
         [[ $# -ge 2 ]] || usage_error "$1" 'needs a value'

@@ -26,7 +26,7 @@ from utils.targets.profiles import Profile, profile_names, read_profile
 from utils.wheels import Wheels, download_wheels, unpack_wheels
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN_FILES = ("server/bin", "server/sitecustomize.py", "backends", "utils/in_process_backend.py")
+OWN_FILES = ("server/bin", "backends", "utils/in_process_backend.py")
 
 # NumPy 1.26 has wheels for these.
 PYTHON_VERSIONS = ("3.11", "3.12")
@@ -111,7 +111,6 @@ def lay_out(target: Path, wheels: Path, backend: Path, variant: Variant) -> None
         # A backend's folder is all that Triton shows to its Python.
         for part in ("shared", name):
             copy_folder(ROOT / "backends" / part, target / "backends" / name)
-    shutil.copy(ROOT / "server" / "sitecustomize.py", site_packages)
     for path in (target / "bin").iterdir():
         path.chmod(0o755)
 

@@ -6,6 +6,7 @@ the same code, files and configurations (`steps.py`), and puts texts together th
 """
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import triton_python_backend_utils as pb_utils
 from cpu_budget import cpu_budget
 from pipeline import Pipeline, Times
 from steps import Steps, open_steps
+
+# Texts whose logits are kept; server/bin/serve sets it.
+REMEMBERED = "CACHE_TEXTS"
 
 _lock = threading.Lock()
 _pipelines: dict[str, tuple[Steps, Pipeline]] = {}
@@ -79,7 +83,7 @@ class TritonPythonModel:
             if args["model_name"] not in _pipelines:
                 try:
                     steps = open_steps(repository, file)
-                    pipeline = Pipeline(steps)
+                    pipeline = Pipeline(steps, int(os.environ.get(REMEMBERED, "0")))
                 except Exception as error:
                     raise pb_utils.TritonModelException(str(error)) from error
                 _pipelines[args["model_name"]] = (steps, pipeline)

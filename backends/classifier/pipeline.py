@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 from grouping import group, measured_run_cost
+from memory import Memory
 from steps import Steps
 
 Array = npt.NDArray[Any]
@@ -66,10 +67,11 @@ class Request:
 
 @dataclass(eq=False)
 class Text:
-    """One text of a request: its rows of tokens, one for each window."""
+    """One text, or pair, of a request and its rows of tokens, one for each window."""
 
     request: Request
     place: int
+    words: tuple[str, ...]
     rows: Sequence[Any]
     length: int = field(init=False)
     alone: bool = field(init=False)
@@ -86,10 +88,12 @@ class Pipeline:
 
     Args:
         steps: what to do with a text.
+        remembered: texts whose logits are kept, should they come again.
     """
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Steps, remembered: int = 0) -> None:
         self._steps = steps
+        self._memory: Memory[tuple[Array, bool]] = Memory(remembered)
         self._most = MOST_IN_A_RUN if steps.shared_runs else 1
         self._lock = threading.Lock()
         self._waiting: list[Text] = []
@@ -107,18 +111,27 @@ class Pipeline:
             ValueError: a text that cannot be tokenised, or none.
         """
         begun = monotonic_ns()
-        encoded = self._steps.tokenization.encode(*texts)
-        count = len(encoded.rows)
-        if not count:
+        asked = list(zip(*texts, strict=True))
+        if not asked:
             raise ValueError("there are no texts")
-        request = Request(
-            answer,
-            np.array(encoded.truncated).reshape(-1, 1),
-            Times(monotonic_ns() - begun),
-            count,
-            [NO_LOGITS] * count,
-        )
-        items = [Text(request, place, rows) for place, rows in enumerate(encoded.rows)]
+        known = [self._memory.recall(words) for words in asked]
+        fresh = [place for place, value in enumerate(known) if value is None]
+        logits = [value[0] if value else NO_LOGITS for value in known]
+        truncated = np.array([[value[1] if value else False] for value in known])
+        rows = []
+        if fresh:
+            encoded = self._steps.tokenization.encode(
+                *([column[place] for place in fresh] for column in texts)
+            )
+            rows = encoded.rows
+            truncated[fresh, 0] = encoded.truncated
+        request = Request(answer, truncated, Times(monotonic_ns() - begun), len(fresh), logits)
+        if not fresh:
+            request.times.begun = request.times.ended = monotonic_ns()
+            _give(request)
+        items = [
+            Text(request, place, asked[place], row) for place, row in zip(fresh, rows, strict=True)
+        ]
         with self._lock:
             self._waiting += items
 
@@ -172,6 +185,7 @@ class Pipeline:
     def _finish(self, text: Text, logits: Array, begun: int, ended: int) -> None:
         request = text.request
         request.logits[text.place] = logits
+        self._memory.note(text.words, (logits, bool(request.truncated[text.place, 0])))
         times = request.times
         with self._lock:
             times.begun = times.begun or begun
@@ -179,11 +193,7 @@ class Pipeline:
             request.missing -= 1
             if request.missing:
                 return
-        whole = logits if len(request.logits) == 1 else np.concatenate(request.logits)
-        try:
-            request.answer.give(whole, request.truncated, times)
-        except Exception as error:
-            _tell(request.answer, str(error))
+        _give(request)
 
     def _logits(self, rows: Sequence[Sequence[Any]]) -> Array:
         feeds = self._steps.tokenization.tensors(rows)
@@ -218,6 +228,14 @@ class Pipeline:
         return measured_run_cost(
             lambda count: self._logits(rows * count), len(rows[0][0].ids), clock
         )
+
+
+def _give(request: Request) -> None:
+    logits = request.logits[0] if len(request.logits) == 1 else np.concatenate(request.logits)
+    try:
+        request.answer.give(logits, request.truncated, request.times)
+    except Exception as error:
+        _tell(request.answer, str(error))
 
 
 def _tell(answer: Answer, message: str) -> None:

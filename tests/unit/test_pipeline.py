@@ -119,6 +119,7 @@ def make(
     *,
     together: bool = True,
     delay_ns: int = 0,
+    remembered: int = 0,
     tokenization: Tokenization | None = None,
 ) -> Pipeline:
     """A pipeline that has measured, and been told to take another cost than that."""
@@ -129,7 +130,8 @@ def make(
             on_gpu=False,
             shared_runs=together,
             delay_ns=delay_ns,
-        )
+        ),
+        remembered,
     )
     made.run_cost = run_cost
     engine.runs.clear()
@@ -357,11 +359,12 @@ def test_the_pipeline_goes_on_after_failing_runs() -> None:
     assert answer.given == expected("fine")
 
 
+@pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("texts", [("fine", POISON), (POISON, "fine"), (POISON, POISON)])
-def test_a_request_with_a_run_that_failed_fails_once_whatever_its_other_runs_give(
-    texts: tuple[str, ...],
+def test_a_request_with_a_run_that_failed_fails_once_whatever_its_other_texts_give(
+    texts: tuple[str, ...], together: bool
 ) -> None:
-    pipeline = make(Engine(), together=False)
+    pipeline = make(Engine(callers=1), together=together)
     answer = ask(pipeline, *texts)
     pipeline.work()
     assert (answer.given, answer.failed) == ([], ["poisoned"])
@@ -532,3 +535,39 @@ def test_where_texts_are_run_alone_none_waits_for_company() -> None:
     answer = ask(pipeline, "one")
     pipeline.work()
     assert answer.given
+
+
+def test_a_text_that_comes_again_is_answered_from_memory() -> None:
+    engine = Engine()
+    pipeline = make(engine, remembered=10)
+    first = ask(pipeline, "ONE", "two")
+    pipeline.work()
+    engine.runs.clear()
+    again = ask(pipeline, "two", "ONE")
+    assert again.given == [first.given[0][::-1]]
+    assert again.truncated == [[False], [True]]
+    assert engine.runs == []
+
+
+def test_only_what_is_new_in_a_request_is_run() -> None:
+    engine = Engine()
+    pipeline = make(engine, remembered=10)
+    ask(pipeline, "two")
+    pipeline.work()
+    engine.runs.clear()
+    answer = ask(pipeline, "one", "two", "THREE")
+    pipeline.work()
+    assert sorted(text for run in engine.runs for text in run) == ["THREE", "one"]
+    assert answer.given == [[logits_of(text) for text in ("one", "two", "THREE")]]
+    assert answer.truncated == [[False], [False], [True]]
+
+
+def test_a_text_that_the_engine_failed_on_is_not_remembered() -> None:
+    engine = Engine()
+    pipeline = make(engine, remembered=10)
+    ask(pipeline, POISON)
+    pipeline.work()
+    answer = ask(pipeline, POISON)
+    pipeline.work()
+    assert answer.failed == ["poisoned"]
+    assert len(engine.runs) == 2
