@@ -188,7 +188,7 @@ class Pipeline:
         self._memory.note(text.words, (logits, bool(request.truncated[text.place, 0])))
         times = request.times
         with self._lock:
-            times.begun = times.begun or begun
+            times.begun = min(begun, times.begun or begun)
             times.ended = ended
             request.missing -= 1
             if request.missing:
@@ -223,6 +223,9 @@ class Pipeline:
         tokenization = self._steps.tokenization
         texts = [[WORDS]] * (2 if tokenization.pairs else 1)
         rows = tokenization.encode(*texts).rows
+        if self._most == 1:
+            self._logits(rows)
+            return 0.0
         # A CPU's own time is the same on a busy machine; a GPU's is not the process's.
         clock = time.perf_counter if self._steps.on_gpu else time.process_time
         return measured_run_cost(

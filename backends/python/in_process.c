@@ -5,7 +5,7 @@
  * changes of process for each request and step, and a server that goes on when such a process has died.
  *
  * Here is only what has to be C: requests and responses of the backend API become flat structures, which
- * in_process.py reads and writes with ctypes (layout.py has their twins). The few functions of Python are
+ * in_process.py reads and writes with ctypes (triton_native.py has their twins). The few functions of Python are
  * of its stable ABI and are looked up at start, so that neither headers nor one certain Python are needed
  * to compile this.
  */

@@ -304,7 +304,7 @@ def _describe(output: CTensor, tensor: Tensor) -> bytes:
     output.name = tensor.name().encode()
     output.shape = (ctypes.c_int64 * array.ndim)(*array.shape)
     output.dims_count = array.ndim
-    output.datatype = _NUMBERS[array.dtype]
+    output.datatype = _BYTES if array.dtype.kind == "S" else _NUMBERS[array.dtype]
     encoded = serialize_byte_tensor(array) if output.datatype == _BYTES else array.tobytes()
     output.data = ctypes.cast(ctypes.c_char_p(encoded), ctypes.c_void_p)
     output.byte_size = len(encoded)

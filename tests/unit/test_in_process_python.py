@@ -666,10 +666,11 @@ def test_a_request_with_a_malformed_tensor_gets_one_error_and_the_others_their_a
 def test_a_call_of_malformed_requests_only_does_not_reach_the_model(
     backend: Backend, tmp_path: Path
 ) -> None:
-    handle = backend.loaded(tmp_path / "mine", model("raise RuntimeError('called')"))
+    handle = backend.loaded(tmp_path / "mine", model("pb_utils.Logger.log_info('called')"))
     bad = backend.tensor("text", BYTES, [1, 1], b"\5")
     backend.execute(handle, backend.described(1, [bad]))
     assert backend.server.errors() == ["a BYTES tensor is shorter than it says"]
+    assert backend.server.lines == []
 
 
 def test_a_model_finishes_what_it_has_begun_when_it_is_unloaded(
