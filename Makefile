@@ -1,6 +1,6 @@
 # Every target does its own set-up.
 .PHONY: help setup setup-dev setup-optimum setup-storage demo test lint test-unit test-shell test-storages test-server test-architectures test-optimum \
-  test-image test-arm64 bench-build bench-hardware bench-accuracy supported-models bench-export lock format clean
+  test-image test-arm64 bench bench-quick bench-perf-analyzer bench-packages bench-build bench-hardware bench-accuracy supported-models bench-export lock format clean
 
 PYTHON_IN_VENV := .venv/bin/python
 
@@ -51,6 +51,20 @@ test-image: setup-dev ## Tests on real images
 
 test-arm64: setup-dev ## An image for arm64 on x86-64; needs qemu-user-static, binfmt-support, arch-test
 	@scripts/test.sh arm64
+
+bench: setup bench-packages ## Speed beside the limit and peers, 45 minutes, into docs/performance.md
+	@$(PYTHON_IN_VENV) -m benchmarks.speed
+	@$(PYTHON_IN_VENV) -m benchmarks.speed.plots
+	@$(PYTHON_IN_VENV) -m benchmarks.speed.tables
+
+bench-quick: setup ## The same in 5 minutes, to see that it works
+	@$(PYTHON_IN_VENV) -m benchmarks.speed --quick --minutes 4
+
+bench-perf-analyzer: setup ## Speed by NVIDIA's perf_analyzer, into docs/performance.md
+	@$(PYTHON_IN_VENV) -m benchmarks.speed.perf_analyzer
+
+bench-packages: setup
+	@$(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --requirement benchmarks/speed/requirements.txt
 
 bench-build: setup ## Size, ready time and build times, into benchmarks/results and the README
 	@scripts/with_docker.sh $(PYTHON_IN_VENV) benchmarks/build.py

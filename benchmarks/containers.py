@@ -47,7 +47,6 @@ def running(image: str, model: str, protocol: str = "http") -> Iterator[Server]:
         "--detach",
         "--publish=127.0.0.1::8000",
         "--publish=127.0.0.1::8001",
-        "--shm-size=256m",
         image,
     )
     port = {"http": "8000", "grpc": "8001"}[protocol]

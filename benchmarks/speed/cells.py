@@ -1,6 +1,5 @@
 """One cell: one contender, one load, a warm-up that is thrown away and a window that counts."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -8,17 +7,14 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from benchmarks.speed import processes
-from benchmarks.speed.limit import OK, Limit
+from benchmarks.speed.answers import counted_latencies, read_labels
+from benchmarks.speed.limit import Limit
 from benchmarks.speed.servers import Server, get, turn
 from benchmarks.speed.steps import Totals, between, read_totals
-from utils.load.connections import Log
 from utils.load.figures import quantile
 from utils.load.generator import Closed, Open, Plan, Trace, planned_times
 
 Generator = Callable[[Plan], "Future[Trace]"]
-
-# Of an answer: whoever waits for one longer has gone.
-TIMEOUT_SECONDS = 30.0
 
 # Until all processes have heard of the start.
 NOTICE_SECONDS = 0.1
@@ -155,36 +151,6 @@ def observe_limit(
         server_cpu=own / max(1, answers) * 1000,
         others=max(0.0, busy - own) / total,
     )
-
-
-def counted_latencies(log: Log, planned: bool, start: float, end: float) -> list[float]:
-    """Latencies of answers between start and end, or, with `planned`, to what was due then."""
-    return [
-        latency
-        for latency, ended, status in zip(log.latencies, log.ended, log.statuses, strict=True)
-        if status == OK and start <= (ended - latency if planned else ended) <= end
-    ]
-
-
-def read_labels(
-    server: Server, log: Log, texts: Sequence[str], expected: Mapping[str, str]
-) -> tuple[dict[int, bool], int]:
-    """Number of a text to whether all answers to it had the expected label; and failures."""
-    labels: dict[int, bool] = {}
-    failures = 0
-    answers = zip(log.requests, log.statuses, log.latencies, log.bodies, strict=True)
-    for request, status, latency, body in answers:
-        number = request % len(texts)
-        answered = status == OK and latency <= TIMEOUT_SECONDS
-        try:
-            label = server.service.label(json.loads(body)) if answered else None
-        except (ValueError, LookupError, TypeError):
-            label = None
-        if label is None:
-            failures += 1
-        else:
-            labels[number] = labels.get(number, True) and label == expected[texts[number]]
-    return labels, failures
 
 
 def _reading(pid: int, cpus: Sequence[int]) -> Reading:

@@ -69,9 +69,7 @@ def taking_part(contest: Contest, cell: Cell) -> list[str]:
     groups = [cell.only] if cell.only else ["product", "peer"]
     if not cell.only and cell.clients == BASE_CLIENTS:
         groups.append("variant")
-    names = [
-        name for name, server in contest.servers.items() if server.service.group in groups
-    ]
+    names = [name for name, server in contest.servers.items() if server.service.group in groups]
     return names + (list(contest.limits) if cell.clients and cell.texts == 1 else [])
 
 

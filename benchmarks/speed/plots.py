@@ -18,6 +18,7 @@ from benchmarks.speed.outcome import Results, disqualified, find
 # Grey is for those that the others are measured against.
 COLOURS = {
     "product": ("#1b6ca8", "#4ea3dd"),
+    "variant": ("#8fd3c7", "#c3e8e0"),
     "limit": ("#555555", "#999999"),
     "peer": ("#d1495b", "#edae49", "#66a182", "#8d6a9f", "#a47148", "#2e4057"),
 }
@@ -110,24 +111,31 @@ def by_cores(axes: Any, stages: Sequence[Results]) -> None:
     axes.set_xticks([stage["cpus"] for stage in ordered])
 
 
-def draw(results: Results, folder: Path) -> list[Path]:
-    """Draw all plots that the results have data for; the files."""
-    written: list[Path] = []
+def plots(results: Results) -> dict[str, Callable[[Any], None]]:
+    """What the results have data for: name of a file, without its ending, to what draws it."""
+    found: dict[str, Callable[[Any], None]] = {}
     stages = results["stages"]
     for stage in stages:
-        prefix = folder / f"speed-{stage['model']}-{stage['cpus']}"
-        cells = stage["cells"]
-        written += _save(f"{prefix}-rates", partial(bars, stage=stage))
+        prefix, cells = f"speed-{stage['model']}-{stage['cpus']}", stage["cells"]
+        found[f"{prefix}-rates"] = partial(bars, stage=stage)
         if len({cell["clients"] for cell in cells} - {0}) > 1:
-            written += _save(f"{prefix}-clients", partial(by_clients, stage=stage))
+            found[f"{prefix}-clients"] = partial(by_clients, stage=stage)
         if not all(cell["clients"] for cell in cells):
-            written += _save(f"{prefix}-open", partial(by_rate, stage=stage))
+            found[f"{prefix}-open"] = partial(by_rate, stage=stage)
         if any(cell["texts"] > 1 for cell in cells):
-            written += _save(f"{prefix}-batches", partial(by_batch, stage=stage))
+            found[f"{prefix}-batches"] = partial(by_batch, stage=stage)
     for model in dict.fromkeys(stage["model"] for stage in stages):
         same = [stage for stage in stages if stage["model"] == model]
         if len(same) > 1:
-            written += _save(f"{folder}/speed-{model}-cores", partial(by_cores, stages=same))
+            found[f"speed-{model}-cores"] = partial(by_cores, stages=same)
+    return found
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """Draw all plots that the results have data for; the files."""
+    written: list[Path] = []
+    for name, fill in plots(results).items():
+        written += _save(f"{folder}/{name}", fill)
     return written
 
 

@@ -9,26 +9,23 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.imdb import CACHE, ImdbModel, make_imdb_model
-from benchmarks.report import RESULTS, machine, write_results
+from benchmarks.imdb import CACHE, make_imdb_model
+from benchmarks.report import RESULTS, machine
 from benchmarks.speed.cells import Window
 from benchmarks.speed.clock import Clock
+from benchmarks.speed.lineup import given_repositories, is_prepared, products
 from benchmarks.speed.matrix import FULL, QUICK, Stage
 from benchmarks.speed.models import make_bert_base, original_labels
 from benchmarks.speed.quiet import SECONDS, others_share, warn_if_busy
-from benchmarks.speed.rendered import rendered
-from benchmarks.speed.servers import prepare
-from benchmarks.speed.services import Service, peers, product
-from benchmarks.speed.stages import run_stage
+from benchmarks.speed.services import Service, peers
+from benchmarks.speed.stages import run_stage, takes_part
 from benchmarks.speed.tables import write_tables
 from benchmarks.speed.workload import make_workloads
-from utils.errors import UsageError, UserError, run_command
-
-PRECISIONS = ("fp32", "int8")
+from utils.errors import run_command
 
 FULL_WINDOW = Window(warm_up=1.0, seconds=3.0)
 QUICK_WINDOW = Window(warm_up=0.5, seconds=2.0)
@@ -47,20 +44,18 @@ def main() -> None:
     arguments = parser.parse_args()
     # Ends what was started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    results = {"quick": arguments.quick} | measure(
+    path = CACHE / "speed-quick.json" if arguments.quick else RESULTS / "speed.json"
+    for results in measure(
         QUICK if arguments.quick else FULL,
         QUICK_WINDOW if arguments.quick else FULL_WINDOW,
         arguments.minutes * 60,
         peers_too=not arguments.without_peers,
         only_present=arguments.quick,
-        given=_given(arguments.repository),
-    )
-    if arguments.quick:
-        path = CACHE / "speed-quick.json"
-        path.write_text(json.dumps({"machine": machine(), **results}, indent=2), encoding="utf-8")
-    else:
-        write_results("speed", results)
-        path = RESULTS / "speed.json"
+        given=given_repositories(arguments.repository),
+    ):
+        # Whatever happens to a later stage, what was measured is there.
+        content = {"machine": machine(), "quick": arguments.quick, **results}
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(write_tables(path))
 
 
@@ -71,8 +66,8 @@ def measure(
     peers_too: bool,
     only_present: bool,
     given: dict[str, Path],
-) -> dict[str, Any]:
-    """All stages.
+) -> Iterator[dict[str, Any]]:
+    """All stages; after each of them, what has been measured.
 
     Args:
         stages: what to measure.
@@ -88,78 +83,46 @@ def measure(
     services: dict[str, list[Service]] = {}
     expected: dict[str, dict[str, str]] = {}
     refused: dict[str, str] = {}
+    everywhere = sorted(os.sched_getaffinity(0))
     for name in dict.fromkeys(stage.model for stage in stages):
         model = imdb.model if name == "minilm" else make_bert_base(imdb, CACHE)
         expected[name] = original_labels(model, texts, CACHE)
-        services[name], errors = _products(name, model, imdb, given)
+        services[name], errors = products(name, model, imdb, given)
         refused |= errors
         services[name] += peers(model, CACHE, only_present) if peers_too else []
-        services[name] = [item for item in services[name] if _is_prepared(name, item, refused)]
-    everywhere = sorted(os.sched_getaffinity(0))
+        own = [stage for stage in stages if stage.model == name]
+        services[name] = [
+            service
+            for service in services[name]
+            if any(takes_part(stage, service) for stage in own)
+            and is_prepared(name, service, everywhere, refused)
+        ]
     print(f"watching the machine for {SECONDS:.0f} s", file=sys.stderr)
     others = others_share(everywhere)
     warn_if_busy(others)
     clock = Clock(seconds, [stage.share for stage in stages])
-    done = [
-        run_stage(
-            stage,
-            services[stage.model],
-            workloads,
-            expected[stage.model],
-            everywhere[: stage.cpus or None],
-            window,
-            clock,
-        )
-        for stage in stages
-    ]
-    return {
+    results: dict[str, Any] = {
         "warm-up, s": window.warm_up,
         "window, s": window.seconds,
         "others' share before": round(others, 3),
         "workloads": {name: workload.describe() for name, workload in workloads.items()},
         "not built": refused,
-        "stages": done,
+        "stages": [],
     }
-
-
-def _products(
-    name: str, model: Path, imdb: ImdbModel, given: dict[str, Path]
-) -> tuple[list[Service], dict[str, str]]:
-    """The product in each precision, joined and not, and why one could not be built; fp32 has to be there."""
-    services, refused = [], {}
-    for precision in PRECISIONS:
-        try:
-            if name == "minilm":
-                repository = given.get(precision) or rendered(model, precision, imdb.samples, CACHE)
-            else:
-                repository = rendered(model, precision, None, CACHE)
-        except UserError as error:
-            if precision == PRECISIONS[0]:
-                raise
-            print(f"warning: {error}", file=sys.stderr)
-            refused[f"{name} {precision}"] = str(error)
-            continue
-        services.append(product(repository, precision))
-        services.append(product(repository, precision, separate_steps=True))
-    return services, refused
-
-
-def _is_prepared(model: str, service: Service, refused: dict[str, str]) -> bool:
-    """Whether a service has done what it has to before its first start; if not, why."""
-    try:
-        prepare(service)
-    except (UserError, OSError) as error:
-        refused[f"{model} {service.name}"] = str(error)
-        return False
-    return True
-
-
-def _given(values: Sequence[str]) -> dict[str, Path]:
-    pairs = [value.partition("=") for value in values]
-    for precision, _, folder in pairs:
-        if precision not in PRECISIONS or not Path(folder).is_dir():
-            raise UsageError("--repository", f"takes PRECISION=DIR, not '{precision}={folder}'")
-    return {precision: Path(folder).absolute() for precision, _, folder in pairs}
+    for stage in stages:
+        cpus = everywhere[: stage.cpus or None]
+        results["stages"].append(
+            run_stage(
+                stage,
+                services[stage.model],
+                workloads,
+                expected[stage.model],
+                cpus,
+                window,
+                clock,
+            )
+        )
+        yield results
 
 
 if __name__ == "__main__":

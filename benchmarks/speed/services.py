@@ -71,15 +71,15 @@ def post(path: str, body: bytes) -> bytes:
 
 
 def infer_request(texts: Sequence[str], outputs: Sequence[str] = OUTPUTS) -> bytes:
-    """The JSON of the V2 protocol for texts and the outputs that are wanted."""
+    """The JSON of the V2 protocol for texts and the outputs that are wanted, all for none."""
     text_input = {
         "name": "text_input",
         "shape": [len(texts), 1],
         "datatype": "BYTES",
         "data": list(texts),
     }
-    wanted = [{"name": name} for name in outputs]
-    return json.dumps({"inputs": [text_input], "outputs": wanted}).encode()
+    wanted = {"outputs": [{"name": name} for name in outputs]} if outputs else {}
+    return json.dumps({"inputs": [text_input], **wanted}).encode()
 
 
 def predicted(reply: Any) -> str:

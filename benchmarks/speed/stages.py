@@ -146,7 +146,8 @@ def _progress(
 ) -> None:
     load = f"{cell.clients} clients" if cell.clients else f"open {cell.load:g}"
     print(
-        f"{clock.minutes_left():.0f} min left: {stage.model} round {number + 1} {cell.workload} {load} x{cell.texts} {name}: "
+        f"{clock.minutes_left():.0f} min left: {stage.model} round {number + 1} "
+        f"{cell.workload} {load} x{cell.texts} {name}: "
         f"{seen.rate:.1f} texts/s, {seen.server_cpu:.2f} CPU-s per 1,000, "
         f"{seen.failures} failures, others {seen.others:.0%}",
         file=sys.stderr,

@@ -34,16 +34,18 @@ def read_totals(reply: str | bytes) -> Totals:
 
 
 def between(before: Totals, after: Totals) -> Totals:
-    """By model: milliseconds a request by part, and texts a run."""
+    """By model: milliseconds a request by part, and texts a run where runs are counted."""
     found = {}
     for name, end in after.items():
         start = before.get(name, dict.fromkeys(end, 0.0))
         delta = {key: end[key] - start[key] for key in end}
-        if delta["requests"] and delta["runs"]:
+        if delta["requests"]:
             found[name] = {
                 f"{part}, ms": round(delta[part] / delta["requests"] / 1e6, 4)
                 for part in ("total", *PARTS)
-            } | {"texts a run": round(delta["texts"] / delta["runs"], 3)}
+            }
+        if delta["requests"] and delta["runs"]:
+            found[name]["texts a run"] = round(delta["texts"] / delta["runs"], 3)
     return found
 
 
@@ -54,6 +56,8 @@ def medians(rounds: Sequence[Totals]) -> Totals:
     for name in names:
         seen = [totals[name] for totals in rounds if name in totals]
         found[name] = {
-            key: round(statistics.median(item[key] for item in seen), 4) for key in seen[0]
+            key: round(statistics.median(item[key] for item in seen), 4)
+            for key in seen[0]
+            if all(key in item for item in seen)
         }
     return found

@@ -83,18 +83,10 @@ def test_docker_finds_it_healthy(built: Built) -> None:
             time.sleep(0.2)
 
 
-def test_it_answers_within_dockers_default_64_megabytes_of_shared_memory(built: Built) -> None:
-    with running(built.image) as container:
-        assert container.inspect("{{.HostConfig.ShmSize}}") == "67108864"
+def test_it_needs_no_shared_memory(built: Built) -> None:
+    with running(built.image, "--shm-size=4k") as container:
         for _ in range(50):
             assert len(container.grpc.classify("cls_model", ["длинный текст " * 500] * 4)) == 4
-
-
-def test_too_little_shared_memory_is_said_at_start(built: Built) -> None:
-    done = docker("run", "--rm", "--shm-size=8m", built.image, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: /dev/shm: ")
-    assert "--shm-size=256m" in done.stderr
 
 
 def test_it_runs_read_only_without_capabilities_network_and_as_any_user(built: Built) -> None:

@@ -250,7 +250,7 @@ assert_target() {
 
 @test "the last line names the GPUs that the image needs" {
   use_build cuda
-  assert_regex "$stderr" $'\n''  docker run --gpus all --shm-size=256m .* triton_cls_model:1'$'\n'
+  assert_regex "$stderr" $'\n''  docker run --gpus all -p.* triton_cls_model:1'$'\n'
 }
 
 @test "the last line names the GPUs as podman wants it, for buildah's images too" {
@@ -259,13 +259,20 @@ assert_target() {
     enter_workplace "$BATS_TEST_TMPDIR/$engine"
     STUB_ENGINES="$engine" run --separate-stderr make_image --hardware cuda "${INPUTS[@]}"
     assert_success
-    assert_regex "$stderr" $'\n''  podman run --device nvidia.com/gpu=all --shm-size=256m '
+    assert_regex "$stderr" $'\n''  podman run --device nvidia.com/gpu=all -p'
   done
 }
 
 @test "the last line of an image for a CPU names no GPUs" {
   use_build arm64
-  assert_regex "$stderr" $'\n''  docker run --shm-size=256m '
+  assert_regex "$stderr" $'\n''  docker run -p'
+}
+
+@test "the last line gives NVIDIA's server the shared memory that it needs" {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  STUB_REGISTRY=1 run --separate-stderr make_image --server ngc "${INPUTS[@]}"
+  assert_success
+  assert_regex "$stderr" $'\n''  docker run --shm-size=256m -p'
 }
 
 @test "an image that was not verified on its target says how to do it there" {

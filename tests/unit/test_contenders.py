@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchmarks.speed.contenders.contract import Contender
-from benchmarks.speed.contenders.environments import environment
+from benchmarks.speed.contenders.environments import environment, size_mb
 from benchmarks.speed.contenders.table import contenders, folder
 
 TEXT = 'A fine "film"\nété \\ 電影'
@@ -85,6 +85,16 @@ def test_a_command_serves_the_checkpoint_on_the_port(contender: Contender) -> No
 @EVERY
 def test_nothing_is_downloaded_while_serving(contender: Contender) -> None:
     assert contender.environment["HF_HUB_OFFLINE"] == "1"
+
+
+def test_packages_that_are_not_served_do_not_count_as_size(tmp_path: Path) -> None:
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    for name in ("served", "torch", "torch/lib"):
+        (packages / name).mkdir(parents=True, exist_ok=True)
+        (packages / name / "file.so").write_bytes(b"x" * 100_000)
+    python = tmp_path / "bin" / "python"
+    assert 0.1 <= size_mb(python, ("torch*",)) < 0.2
+    assert 0.3 <= size_mb(python, ()) < 0.4
 
 
 def test_an_unfinished_environment_is_made_anew(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import json_format
@@ -180,6 +181,14 @@ def test_the_order_of_parameters_in_a_configuration_makes_no_difference(reposito
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:4], lines[5], lines[4]]))
     assert graph_text(joined(repository)) == before
+
+
+def test_everything_in_the_steps_is_in_the_order_of_its_name(repository: Path) -> None:
+    def in_order(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert pairs == sorted(pairs, key=lambda pair: pair[0])
+        return dict(pairs)
+
+    json.loads(joined(repository)["cls/1/steps.json"], object_pairs_hook=in_order)
 
 
 def graph_text(written: dict[str, str]) -> str:

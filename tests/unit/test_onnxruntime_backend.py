@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -81,28 +80,6 @@ def test_a_request_that_fails_gets_an_error_and_the_next_an_answer(model: Any) -
     assert response.error is not None
     assert "float" in response.error.text
     assert right.sent[0][0].outputs()["logits"].shape == (1, 3)
-
-
-def test_a_request_is_answered_from_a_copy_of_its_inputs(
-    model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    overwritten = Event()
-    seen: list[int] = []
-
-    def run(_: list[str], feeds: dict[str, Any]) -> list[Any]:
-        assert overwritten.wait(timeout=10)
-        seen.extend(int(array.max()) for array in feeds.values())
-        return [np.zeros((1, 3), np.float32)]
-
-    monkeypatch.setattr(model._engine, "_session", SimpleNamespace(run=run))
-    item = request(1)
-    model.execute([item])
-    for array in item.inputs.values():
-        array.fill(-1)
-    overwritten.set()
-    model.finalize()
-    assert item.sent[0][0].error is None
-    assert seen == [1, 1]
 
 
 def test_a_graph_that_cannot_be_read_is_refused_naming_its_file(

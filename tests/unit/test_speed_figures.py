@@ -2,19 +2,37 @@
 
 import json
 import random
+from concurrent.futures import Future
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from benchmarks.speed.cells import Observation, counted_latencies
-from benchmarks.speed.contest import open_rates
+from benchmarks.speed.answers import TIMEOUT_SECONDS, counted_latencies, read_labels
+from benchmarks.speed.cells import Observation, Window
+from benchmarks.speed.clock import Clock
+from benchmarks.speed.contest import Contest, open_rates, taking_part
 from benchmarks.speed.matrix import FULL, QUICK, Cell
-from benchmarks.speed.services import infer_request, post, predicted
-from benchmarks.speed.stages import summary
-from benchmarks.speed.steps import between, read_totals
+from benchmarks.speed.processes import Memory
+from benchmarks.speed.quiet import others_share, warn_if_busy
+from benchmarks.speed.servers import Server
+from benchmarks.speed.services import Service, infer_request, post, predicted
+from benchmarks.speed.stages import summary, takes_part
+from benchmarks.speed.steps import between, medians, read_totals
 from benchmarks.speed.workload import STRATA, beginning, padded_share, stratified
 from utils.load.connections import Log
 from utils.load.figures import Spread, latencies_ms, quantile, spread
+
+SERVICE = Service(
+    name="peer",
+    title="Peer",
+    group="peer",
+    precision="fp32",
+    command=lambda port: [str(port)],
+    ready_path="/",
+    message=lambda texts: texts[0].encode(),
+    label=str,
+)
 
 
 def observation(rate: float, labels: dict[int, bool]) -> Observation:
@@ -88,6 +106,7 @@ def test_a_text_that_once_had_another_label_counts_as_another() -> None:
     assert found["labels"] == {"compared": 3, "other": 1}
     assert found["texts/s"] == [10.0, 20.0]
     assert found["latency, ms"]["p99"] == 40.0
+    assert found["mean, ms"] == 22.5
     assert (found["answers"], found["failures"]) == (20, 2)
 
 
@@ -98,6 +117,54 @@ def test_open_loops_come_after_the_closed_ones_that_set_their_rates() -> None:
         assert not any(loops) or Cell("mixed", 8) in stage.cells
         assert len(set(stage.cells)) == len(stage.cells)
     assert sum(stage.share for stage in FULL) == pytest.approx(1.0)
+
+
+def test_all_outputs_come_without_names() -> None:
+    assert "outputs" not in json.loads(infer_request(["a"], ()))
+
+
+def test_an_answer_that_comes_too_late_is_a_failure() -> None:
+    log = Log([0, 1], [0.1, TIMEOUT_SECONDS + 1], [1.0, 40.0], [200, 200], [b'"a"', b'"a"'])
+    server = Server(SERVICE, 1, 1, 0.0, Memory(0, 0))
+    assert read_labels(server, log, ["x", "y"], {"x": "a", "y": "a"}) == ({0: True}, 1)
+
+
+def test_variants_take_part_where_all_do_with_the_base_number_of_clients() -> None:
+    variant = Server(replace(SERVICE, name="variant", group="variant"), 1, 1, 0.0, Memory(0, 0))
+    servers = {"peer": Server(SERVICE, 1, 1, 0.0, Memory(0, 0)), "variant": variant}
+    window = Window(0, 1)
+    contest = Contest(servers, {}, lambda _: Future(), {}, {}, window, [0])
+    assert taking_part(contest, Cell("mixed", 8)) == ["peer", "variant"]
+    assert taking_part(contest, Cell("mixed", 1)) == ["peer"]
+    assert taking_part(contest, Cell("mixed", 8, only="product")) == []
+
+
+def test_peers_take_part_in_the_stages_that_name_them() -> None:
+    everyone, nobody, bert = FULL
+    assert [takes_part(stage, SERVICE) for stage in FULL] == [True, False, False]
+    assert takes_part(bert, replace(SERVICE, name="classic_ensemble"))
+    variant = replace(SERVICE, group="variant")
+    assert [takes_part(stage, variant) for stage in (everyone, nobody)] == [True, False]
+
+
+def test_what_a_stage_leaves_is_for_those_that_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("benchmarks.speed.clock.time.monotonic", lambda: now)
+    clock = Clock(60.0, [0.5, 0.25, 0.25])
+    assert clock.begin(0.5) == 130.0
+    now = 110.0
+    assert clock.begin(0.25) == 135.0
+    now = 150.0
+    assert clock.begin(0.25) == 160.0
+    assert clock.minutes_left() == pytest.approx(1 / 6)
+
+
+def test_a_busy_machine_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    warn_if_busy(0.05)
+    assert capsys.readouterr().err == ""
+    warn_if_busy(0.3)
+    assert "others use 30% of the processors" in capsys.readouterr().err
+    assert others_share([0], seconds=0.05) >= 0
 
 
 def test_requests_name_texts_and_the_outputs_that_are_wanted() -> None:
@@ -143,7 +210,15 @@ def test_steps_are_what_happened_between_two_readings() -> None:
             "compute_input, ms": 2.0,
             "compute_infer, ms": 2.0,
             "compute_output, ms": 2.0,
-            "texts an execution": 2.0,
+            "texts a run": 2.0,
         }
     }
     assert between(after, after) == {}
+    uncounted = read_totals(statistics_reply(30, 10, 70))
+    assert "texts a run" not in between(before, uncounted)["step"]
+
+
+def test_steps_of_several_rounds_are_their_medians() -> None:
+    rounds = [{"step": {"queue, ms": value}} for value in (1.0, 5.0, 2.0)]
+    assert medians([*rounds, {}]) == {"step": {"queue, ms": 2.0}}
+    assert medians([{}]) == {}

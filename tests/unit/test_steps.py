@@ -207,6 +207,7 @@ def test_modules_of_one_step_are_not_another_steps(repository: Path) -> None:
     steps = opened(repository)
     assert helped(steps.tokenization) == "of the tokenizer"
     assert helped(steps.scoring) == "of the scorer"
+    assert "helper" not in sys.modules
 
 
 def test_modules_of_one_repository_are_not_anothers(repository: Path, tmp_path: Path) -> None:

@@ -72,7 +72,11 @@ class Request:
 
     def get_response_sender(self) -> Any:
         """A sender that keeps what it is told to send."""
-        return SimpleNamespace(send=lambda response, flags: self.sent.append((response, flags)))
+        return SimpleNamespace(
+            send=lambda response, flags: self.sent.append((response, flags)),
+            set_times=lambda *_: None,
+            count_run=lambda *_: None,
+        )
 
 
 def _input(request: Request, name: str) -> Tensor:

@@ -14,7 +14,7 @@ from transformers import pipeline
 CHECKPOINT = "CHECKPOINT"
 
 # Chosen here: as many texts as the benchmark has clients at most, and a latency that no request
-# comes near, beyond which BentoML would refuse them. Its own defaults (100, 60 s) allow more of both.
+# comes near, beyond which BentoML would refuse it. Its own defaults (100, 60 s) allow more of both.
 MAX_BATCH_SIZE = 32
 MAX_LATENCY_MS = 10_000
 
