@@ -56,10 +56,18 @@ check_inputs() {
     [[ -x "$CONVERT_PYTHON" ]] || die "$CONVERT_PYTHON" 'not found' 'run make setup-optimum first'
   fi
   choose_target
+  [[ "$TUNE" == 0 ]] || check_tunable
   ENGINE=''
   if [[ "$NO_IMAGE" == 0 ]]; then
     ENGINE="$(find_engine "$WANTED_ENGINE")"
   fi
+}
+
+# What is best for another server or machine, this one cannot measure.
+check_tunable() {
+  [[ "$SERVER" == embedded ]] ||
+    usage_error --tune "not with --server $SERVER, which is not measured here" 'docs/tuning.md'
+  [[ -z "$LACKS" ]] || usage_error --tune "cannot be measured here, $LACKS" 'tune where it will run'
 }
 
 # Settles what the image is for: sets HARDWARE, PRECISIONS, PLATFORM, SERVER … (choose_target.py)
@@ -195,8 +203,19 @@ render() {
 verify_repository() {
   step 'lint the repository' \
     "$PYTHON" "$ROOT/utils/lint_repository.py" "$REPOSITORY"
+  [[ "$TUNE" == 0 ]] || tune
   step 'serve it, compare answers' \
     "$ROOT/utils/gate.sh" "$MODEL_NAME" "$ARTIFACTS/reference.json" repository "$REPOSITORY"
+}
+
+tune() {
+  local options=()
+  [[ -z "${CONVERSION[--samples]-}" ]] || options+=(--samples "${CONVERSION[--samples]}")
+  [[ -z "$LATENCY_BUDGET" ]] || options+=(--latency-budget-ms "$LATENCY_BUDGET")
+  [[ -z "$TUNE_BUDGET" ]] || options+=(--budget-s "$TUNE_BUDGET")
+  step 'tune it on this machine' \
+    "$PYTHON" "$ROOT/utils/tune.py" --table "$WORK/details" --progress "$WORK/progress" \
+    --plot "$WORK/tuning.png" "${options[@]}" "$REPOSITORY"
 }
 
 keep_repository() {
@@ -271,13 +290,16 @@ serving_engine() {
   fi
 }
 
-# What the image needs of `docker run` to see GPUs, with a space behind
-gpu_words() {
-  [[ "$GPU" == 1 ]] || return 0
+# What the image needs of `docker run`, with a space behind
+run_words() {
   local engine
-  engine="$(serving_engine)"
-  ENGINE="$engine" set_gpu_options
-  printf '%s ' "${GPU_OPTIONS[*]}"
+  if [[ "$GPU" == 1 ]]; then
+    engine="$(serving_engine)"
+    ENGINE="$engine" set_gpu_options
+    printf '%s ' "${GPU_OPTIONS[*]}"
+  fi
+  # NVIDIA's Python backend passes tensors through shared memory.
+  [[ "$SERVER" == embedded ]] || printf '%s ' --shm-size=256m
 }
 
 main() {
@@ -291,6 +313,7 @@ main() {
   STEP_COUNT=9
   [[ "$PLAIN" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ -z "${CONVERSION[--labelled]-}" ]] || STEP_COUNT=$((STEP_COUNT + 1))
+  STEP_COUNT=$((STEP_COUNT + TUNE))
   [[ -z "$OUTPUT" ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ "$NO_IMAGE" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 6 - FOREIGN))
   local started="$EPOCHREALTIME"
@@ -310,7 +333,7 @@ main() {
     [[ -z "$OUTPUT" ]] || printf '%s\n' "$OUTPUT"
   else
     log "$IMAGE is ready after $(seconds_since "$started") s:"
-    log "  $(serving_engine) run $(gpu_words)--shm-size=256m -p8000:8000 -p8001:8001 -p8002:8002 $IMAGE"
+    log "  $(serving_engine) run $(run_words)-p8000:8000 -p8001:8001 -p8002:8002 $IMAGE"
     [[ -z "$LACKS" ]] ||
       log "not verified on target ($LACKS): there, ./make_triton_image.sh --verify-only $IMAGE"
     printf '%s\n' "$IMAGE"

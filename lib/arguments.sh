@@ -85,6 +85,14 @@ Gates:
                    original and of the exported model
   --tolerance X    largest difference of logits and scores (default: 0.0001)
 
+Speed:
+  --tune           measure threads and batching on this machine with the samples,
+                   and keep the best in the image
+  --latency-budget-ms N
+                   the highest rate whose p95 stays within N (default: the highest)
+  --tune-budget-s N
+                   seconds for measuring (default: 300)
+
 Building:
   --output DIR     keep the rendered model repository in DIR
   --no-image       render and verify only
@@ -107,8 +115,8 @@ EOF
 
 parse_arguments() {
   OUTPUT='' IMAGE='' WANTED_ENGINE=''
-  VERIFY_ONLY='' CA_FILE=''
-  NO_IMAGE=0 DRY_RUN=0 KEEP=0 QUIET=0 PAIRS=0 OFFLINE=0 ALLOW_PICKLE=0
+  VERIFY_ONLY='' CA_FILE='' LATENCY_BUDGET='' TUNE_BUDGET=''
+  TUNE=0 NO_IMAGE=0 DRY_RUN=0 KEEP=0 QUIET=0 PAIRS=0 OFFLINE=0 ALLOW_PICKLE=0
   WHERE_MODEL='' WHERE_TOKENIZER='' WHERE_LABELS=''
   declare -gA CONVERSION=() TARGET=()
   local positional=()
@@ -129,9 +137,13 @@ parse_arguments() {
       --pairs) PAIRS=1 ;;
       --offline) OFFLINE=1 ;;
       --allow-pickle) ALLOW_PICKLE=1 ;;
-      --output | --image | --engine | --verify-only | --ca-file | --where-model | --where-tokenizer | --where-labels)
+      --tune) TUNE=1 ;;
+      --latency-budget-ms | --tune-budget-s | \
+        --output | --image | --engine | --verify-only | --ca-file | --where-model | --where-tokenizer | --where-labels)
         [[ $# -ge 2 && -n "$2" ]] || usage_error "$1" 'needs a value'
         case "$1" in
+          --latency-budget-ms) LATENCY_BUDGET="$2" ;;
+          --tune-budget-s) TUNE_BUDGET="$2" ;;
           --output) OUTPUT="$2" ;;
           --where-model) WHERE_MODEL="$2" ;;
           --where-tokenizer) WHERE_TOKENIZER="$2" ;;
@@ -167,7 +179,7 @@ parse_arguments() {
     [[ ${#positional[@]} -eq 0 ]] || usage_error "${positional[0]}" 'nothing more goes with --verify-only'
     # Of the other options only those of the engine and of the log can mean anything.
     [[ -z "$OUTPUT$IMAGE$WHERE_MODEL$WHERE_TOKENIZER$WHERE_LABELS$CA_FILE${TARGET[*]}${CONVERSION[*]}" &&
-      "$NO_IMAGE$PAIRS$OFFLINE$ALLOW_PICKLE" == 0000 ]] ||
+      "$NO_IMAGE$PAIRS$OFFLINE$ALLOW_PICKLE$TUNE$LATENCY_BUDGET$TUNE_BUDGET" == 00000 ]] ||
       usage_error --verify-only 'takes no options of a build' '--engine, --dry-run, --keep and --quiet go with it'
     IMAGE="$VERIFY_ONLY" MODEL_NAME=verify
     return 0
@@ -227,6 +239,7 @@ check_build_arguments() {
     usage_error "container tag $(printf '%q' "${TAG:0:80}")" 'must be 1 to 128 of A-Z a-z 0-9 _ . -'
   [[ "$MAX_BATCH_SIZE" =~ ^[1-9][0-9]{0,3}$ && "$MAX_BATCH_SIZE" -le "$LARGEST_BATCH" ]] ||
     usage_error "max batch size $(printf '%q' "${MAX_BATCH_SIZE:0:80}")" "must be a number from 1 to $LARGEST_BATCH"
+  check_tune_arguments
   local option value
   for option in "${!CONVERSION[@]}"; do
     value="${CONVERSION["$option"]}"
@@ -237,4 +250,13 @@ check_build_arguments() {
       usage_error "$option" "needs a value, not $(printf '%q' "${value:0:80}")" 'a file may be ./-x'
     fi
   done
+}
+
+check_tune_arguments() {
+  [[ "$TUNE" == 1 || -z "$LATENCY_BUDGET" ]] || usage_error --latency-budget-ms 'goes with --tune'
+  [[ "$TUNE" == 1 || -z "$TUNE_BUDGET" ]] || usage_error --tune-budget-s 'goes with --tune'
+  [[ -z "$LATENCY_BUDGET" || ("$LATENCY_BUDGET" =~ ^[0-9]*\.?[0-9]*$ && "$LATENCY_BUDGET" == *[1-9]*) ]] ||
+    usage_error --latency-budget-ms "must be a number over 0, not $(printf '%q' "${LATENCY_BUDGET:0:80}")"
+  [[ -z "$TUNE_BUDGET" || "$TUNE_BUDGET" =~ ^[1-9][0-9]{0,4}$ ]] ||
+    usage_error --tune-budget-s "must be a number from 1 to 99999, not $(printf '%q' "${TUNE_BUDGET:0:80}")"
 }

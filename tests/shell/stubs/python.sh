@@ -188,6 +188,11 @@ case "$SCRIPT" in
     template_variables "$@" >"$VALUE"
     ;;
   join_steps.py | lint_repository.py | verify_answers.py) ;;
+  tune.py)
+    value_after --table "$@"
+    printf '| stub settings | 2.0, 1.0 |\nchosen: stub settings\n' >"$VALUE"
+    printf 'stub tuning\n' >>"${!#}/report.json"
+    ;;
   free_ports.py) printf '%s\n' $((10000 + $$ % 10000)) $((20000 + $$ % 10000)) $((9000 + $$ % 1000)) ;;
   embedded_server.py) printf '%s\n' "$STUB_SERVER" ;;
   server_files.py) mkdir -p -- "${!#}" ;;
