@@ -1,21 +1,25 @@
 """An image with the layout of NVIDIA's, made of the embedded server: theirs cannot be had here.
 
-What lies where, and what the environment says, is from docs/hardware.md. The stand-in's onnxruntime
-backend is this project's own, self-contained as the official one is; its Python is Debian's.
+What lies where, and what the environment says, is from docs/hardware.md. The stand-in's Python
+backend is the official one, out of the server's wheel; its onnxruntime backend is this project's
+engine in that, self-contained as the official one is; its Python is Debian's.
 """
 
 import os
 import platform
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.serving import ROOT, base_environment, run
-from utils.embedded_server import server_for_image
+from utils.embedded_server import IMAGE_PYTHON_VERSION, server_for_image
 from utils.targets.profiles import read_profile
+from utils.wheels import Wheels, download_wheels
 
 HERE = Path(__file__).parent / "stand_in"
+MODEL = Path(__file__).parent / "stand_in_model.py"
 
 # Of all images that are made of it, with a name for its value.
 LABEL = "triton-image.test"
@@ -29,6 +33,13 @@ CUDA_LIBRARIES = CUDA / "targets/x86_64-linux/lib"
 
 # In ENV LD_LIBRARY_PATH of the image.
 HPCX = Path("opt/hpcx/ucx/lib")
+
+# What the server's wheel has of the official Python backend.
+PYTHON_BACKEND = (
+    "pytriton/tritonserver/backends/python/libtriton_python.so",
+    "pytriton/tritonserver/backends/python/triton_python_backend_utils.py",
+    f"pytriton/tritonserver/python_backend_stubs/{IMAGE_PYTHON_VERSION}/triton_python_backend_stub",
+)
 
 # Where parts of the embedded server's lib/ go; the others are the system's.
 ODD_PLACES = {"libtritonserver": SERVER / "lib", "libcudart": CUDA_LIBRARIES, "libnuma": HPCX}
@@ -89,16 +100,20 @@ TEXTS = {
 }
 
 
-def write_root(tree: Path, root: Path) -> None:
+def write_root(tree: Path, server_wheel: Path, root: Path) -> None:
     """What the stand-in has over its base.
 
     Args:
         tree: the embedded server for an image.
+        server_wheel: that its tritonserver is out of.
         root: new folder.
     """
     site_packages = tree / "python" / "lib" / "python3.11" / "site-packages"
     _link(tree / "bin" / "tritonserver", root / SERVER / "bin" / "tritonserver")
-    _link_tree(tree / "backends", root / SERVER / "backends")
+    _link_tree(tree / "backends" / "onnxruntime", root / BACKEND)
+    (root / BACKEND / "model.py").unlink()
+    shutil.copy(MODEL, root / BACKEND / "model.py")
+    _write_python_backend(server_wheel, root / SERVER / "backends" / "python")
     _link_tree(site_packages / "onnxruntime", root / BACKEND / "onnxruntime")
     for package in site_packages.glob("numpy*"):
         _link_tree(package, root / PACKAGES / package.name)
@@ -130,8 +145,11 @@ def build_stand_in(name: str, folder: Path, base: str) -> None:
         folder: new folder for the build context.
         base: image with Debian's Python 3.11.
     """
-    tree = server_for_image(ROOT / ".cache", read_profile("cpu"), platform.machine())
-    write_root(tree, folder / "root")
+    profile, cache, machine = read_profile("cpu"), ROOT / ".cache", platform.machine()
+    tree = server_for_image(cache, profile, machine)
+    wheels = download_wheels(Wheels(profile.lock_file, machine, IMAGE_PYTHON_VERSION), cache)
+    (server_wheel,) = wheels.glob("nvidia_pytriton-*.whl")
+    write_root(tree, server_wheel, folder / "root")
     build(f"{name}:nvidia", HERE / "Dockerfile", folder, f"BASE_IMAGE={base}", f"NAME={name}")
 
 
@@ -164,6 +182,15 @@ def debian(folder: Path) -> str:
     """The base image of the embedded server, pulled or bootstrapped."""
     run("utils/choose_target.py", "--output", folder / "target.env")
     return run("utils/base_image.sh", "docker", folder / "target.env").strip()
+
+
+def _write_python_backend(server_wheel: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(server_wheel) as wheel:
+        for member in PYTHON_BACKEND:
+            target = folder / Path(member).name
+            target.write_bytes(wheel.read(member))
+            target.chmod(0o755)
 
 
 def _link(source: Path, target: Path) -> None:
