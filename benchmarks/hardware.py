@@ -7,7 +7,6 @@ Writes results/hardware.json and the tables in the docs.
 """
 
 import statistics
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 
+from benchmarks.building import make_triton_image
 from benchmarks.containers import docker, megabytes_without_model, report, running
 from benchmarks.imdb import CACHE, make_imdb_model
 from benchmarks.report import markdown_table, replace_block, write_results
@@ -69,21 +69,12 @@ def variants() -> list[Variant]:
 
 def build(variant: Variant, model: Path, *gates: str | Path) -> str:
     """Build an image; "" or, where a gate stopped it, its error line."""
-    done = subprocess.run(
-        [
-            ROOT / "make_triton_image.sh",
-            *("--hardware", variant.hardware, "--precision", variant.precision),
-            *("--image", variant.image),
-            *gates,
-            *(model, "-", "-", MODEL_NAME),
-        ],
-        check=False,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
+    return make_triton_image(
+        *("--hardware", variant.hardware, "--precision", variant.precision),
+        *("--image", variant.image),
+        *gates,
+        *(model, "-", "-", MODEL_NAME),
     )
-    print(done.stderr, file=sys.stderr)
-    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
 
 
 def rate(server: Server, texts: list[str]) -> float:

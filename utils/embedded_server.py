@@ -7,7 +7,6 @@ server that runs on this machine; utils/server_files.py copies the one for an im
 """
 
 import argparse
-import hashlib
 import platform
 import shutil
 import sys
@@ -19,7 +18,7 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from utils.errors import UsageError, UserError, run_command
-from utils.folders import cached_folder
+from utils.folders import cached_folder, short_key
 from utils.in_process_backend import compiled_backend
 from utils.snapshot import file_digest
 from utils.targets.profiles import Profile, profile_names, read_profile
@@ -105,12 +104,11 @@ def lay_out(target: Path, wheels: Path, backend: Path, variant: Variant) -> None
         path.unlink()
 
     copy_folder(ROOT / "server" / "bin", target / "bin")
-    copy_folder(ROOT / "backends" / "python", target / "backends" / "python", "*.[ch]", "*.txt")
-    shutil.copy(backend, target / "backends" / "python")
-    for name in ("classifier", *variant.profile.backends):
+    for name in ("python", "classifier", *variant.profile.backends):
         # A backend's folder is all that Triton shows to its Python.
         for part in ("shared", name):
-            copy_folder(ROOT / "backends" / part, target / "backends" / name)
+            copy_folder(ROOT / "backends" / part, target / "backends" / name, "*.[ch]", "*.txt")
+    shutil.copy(backend, target / "backends" / "python")
     for path in (target / "bin").iterdir():
         path.chmod(0o755)
 
@@ -197,11 +195,7 @@ def _cached_tree(cache: Path, variant: Variant) -> Path:
         if variant.libpython:
             (target / "lib" / variant.libpython.name).symlink_to(variant.libpython)
 
-    return cached_folder(cache / "server", _digest([*digests, *variant.key]), fill)
-
-
-def _digest(parts: list[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return cached_folder(cache / "server", short_key(*digests, *variant.key), fill)
 
 
 def _libpython(version: str) -> Path:

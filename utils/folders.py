@@ -42,6 +42,11 @@ def cached_folder(cache: Path, key: str, fill: Callable[[Path], object]) -> Path
     return entry
 
 
+def short_key(*parts: str) -> str:
+    """Digest of lines of text, for the name of a cached folder."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
 def cache_key(ingredients: Mapping[str, Any]) -> str:
     """Digest of JSON-serialisable ingredients and of our own source files."""
     digest = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode())

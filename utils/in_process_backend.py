@@ -4,7 +4,6 @@ By a compiler out of a hash-locked wheel: the same one on every machine, for wha
 image is for, and so the same bytes.
 """
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -13,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.folders import cached_folder
+from utils.folders import cached_folder, short_key
 from utils.snapshot import file_digest
 from utils.wheels import Wheels, download_wheels, unpack_wheels
 
@@ -40,7 +39,7 @@ def compiled_backend(cache: Path, machine: str, python_version: str) -> Path:
     sources = sorted(SOURCE.glob("*.[ch]"))
     lock_file = SOURCE / "requirements.txt"
     digests = [file_digest(path) for path in (Path(__file__), lock_file, *sources)]
-    key = hashlib.sha256("\n".join([*digests, machine, python_version]).encode()).hexdigest()[:16]
+    key = short_key(*digests, machine, python_version)
 
     def fill(target: Path) -> None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -1,13 +1,12 @@
 """Hash-locked wheels, downloaded once and unpacked without an installation."""
 
-import hashlib
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.folders import cached_folder
+from utils.folders import cached_folder, short_key
 from utils.snapshot import file_digest
 
 # Newest glibc first; pip takes a wheel when one of these names matches.
@@ -45,7 +44,7 @@ def download_wheels(wheels: Wheels, cache: Path) -> Path:
     parts = [file_digest(wheels.lock_file), wheels.machine, wheels.python_version]
     return cached_folder(
         cache / "wheels",
-        hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
+        short_key(*parts),
         lambda folder: _pip("download", "--quiet", f"--dest={folder}", *_selection(wheels)),
     )
 

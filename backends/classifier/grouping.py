@@ -57,7 +57,7 @@ def group(waiting: Sequence[SomeItem], most: int, run_cost: float) -> list[SomeI
         size, wider = len(chosen) + 1, max(longest, item.length)
         padding = size * wider - tokens - item.length
         too_much = padding > SPENT * run_cost * (size - 1)
-        if too_much or size * wider * SMALL_PART > max(run_cost, wider * SMALL_PART):
+        if too_much or size * wider * SMALL_PART > run_cost:
             break
         chosen.append(item)
         longest, tokens = wider, tokens + item.length

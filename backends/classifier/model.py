@@ -20,7 +20,7 @@ from steps import Steps, open_steps
 REMEMBERED = "CACHE_TEXTS"
 
 _lock = threading.Lock()
-_pipelines: dict[str, tuple[Steps, Pipeline]] = {}
+_pipelines: dict[str, Pipeline] = {}
 
 
 def preferred_instances() -> int:
@@ -82,28 +82,27 @@ class TritonPythonModel:
         with _lock:
             if args["model_name"] not in _pipelines:
                 try:
-                    steps = open_steps(repository, file)
-                    pipeline = Pipeline(steps, int(os.environ.get(REMEMBERED, "0")))
+                    remembered = int(os.environ.get(REMEMBERED, "0"))
+                    pipeline = Pipeline(open_steps(repository, file), remembered)
                 except Exception as error:
                     raise pb_utils.TritonModelException(str(error)) from error
-                _pipelines[args["model_name"]] = (steps, pipeline)
+                _pipelines[args["model_name"]] = pipeline
                 pb_utils.Logger.log_info(
-                    f"{steps.engine.description}; a run costs as much as"
+                    f"{pipeline.steps.engine.description}; a run costs as much as"
                     f" {pipeline.run_cost:.1f} tokens"
                 )
-            self._steps, self._pipeline = _pipelines[args["model_name"]]
+            self._pipeline = _pipelines[args["model_name"]]
 
     def execute(self, requests: list[Any]) -> None:
         """Take requests and, unless others do it, work on whatever waits."""
+        steps = self._pipeline.steps
         for request in requests:
             try:
                 texts = [
-                    self._steps.decoded(
-                        name, pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-                    )
+                    steps.decoded(name, pb_utils.get_input_tensor_by_name(request, name).as_numpy())
                     for name in self._inputs
                 ]
-                self._pipeline.add(Answer(request, self._steps), *texts)
+                self._pipeline.add(Answer(request, steps), *texts)
             except Exception as error:
                 request.fail(str(error))
         self._pipeline.work()

@@ -89,10 +89,14 @@ class Pipeline:
     Args:
         steps: what to do with a text.
         remembered: texts whose logits are kept, should they come again.
+
+    Attributes:
+        steps: as above.
+        run_cost: what a run costs beside its tokens, in tokens.
     """
 
     def __init__(self, steps: Steps, remembered: int = 0) -> None:
-        self._steps = steps
+        self.steps = steps
         self._memory: Memory[tuple[Array, bool]] = Memory(remembered)
         self._most = MOST_IN_A_RUN if steps.shared_runs else 1
         self._lock = threading.Lock()
@@ -120,7 +124,7 @@ class Pipeline:
         truncated = np.array([[value[1] if value else False] for value in known])
         rows = []
         if fresh:
-            encoded = self._steps.tokenization.encode(
+            encoded = self.steps.tokenization.encode(
                 *([column[place] for place in fresh] for column in texts)
             )
             rows = encoded.rows
@@ -138,7 +142,7 @@ class Pipeline:
     def work(self) -> None:
         """Run what waits, until nothing does or enough others are at it."""
         with self._lock:
-            if self._running >= self._steps.engine.callers:
+            if self._running >= self.steps.engine.callers:
                 return
             self._running += 1
         while texts := self._next():
@@ -159,7 +163,7 @@ class Pipeline:
                 self._running -= 1
                 return []
             # Enough for the others who are or may be at it.
-            share = -(-len(self._waiting) // self._steps.engine.callers)
+            share = -(-len(self._waiting) // self.steps.engine.callers)
             chosen = group(self._waiting, min(self._most, share), self.run_cost)
             for text in chosen:
                 self._waiting.remove(text)
@@ -167,9 +171,9 @@ class Pipeline:
 
     def _early_ns(self) -> int:
         """How much longer the first text is to wait for company."""
-        if not self._waiting or not 1 < self._most > len(self._waiting):
+        if not self._waiting or len(self._waiting) >= self._most:
             return 0
-        return self._waiting[0].added_ns + self._steps.delay_ns - monotonic_ns()
+        return self._waiting[0].added_ns + self.steps.delay_ns - monotonic_ns()
 
     def _run(self, texts: list[Text]) -> None:
         texts = [text for text in texts if not self._dropped(text)]
@@ -196,8 +200,8 @@ class Pipeline:
         _give(request)
 
     def _logits(self, rows: Sequence[Sequence[Any]]) -> Array:
-        feeds = self._steps.tokenization.tensors(rows)
-        engine = self._steps.engine
+        feeds = self.steps.tokenization.tensors(rows)
+        engine = self.steps.engine
         logits: Array = engine.run(None, {name: feeds[name] for name in engine.inputs})[0]
         return logits
 
@@ -220,14 +224,14 @@ class Pipeline:
 
     def _measure(self) -> float:
         """What a run costs beside its tokens; also the first runs, which are slow."""
-        tokenization = self._steps.tokenization
+        tokenization = self.steps.tokenization
         texts = [[WORDS]] * (2 if tokenization.pairs else 1)
         rows = tokenization.encode(*texts).rows
         if self._most == 1:
             self._logits(rows)
             return 0.0
         # A CPU's own time is the same on a busy machine; a GPU's is not the process's.
-        clock = time.perf_counter if self._steps.on_gpu else time.process_time
+        clock = time.perf_counter if self.steps.on_gpu else time.process_time
         return measured_run_cost(
             lambda count: self._logits(rows * count), len(rows[0][0].ids), clock
         )

@@ -4,12 +4,13 @@ import hashlib
 import importlib
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from own_modules import modules_of
 
 Config = Mapping[str, Any]
 
@@ -121,14 +122,5 @@ def _version_folder(model: Path) -> Path:
 
 
 def _module(folder: Path, name: str) -> ModuleType:
-    """A module of a folder; it and those beside it may have the same names as another model's."""
-    names = [path.stem for path in folder.glob("*.py")]
-    others = {beside: sys.modules.pop(beside) for beside in names if beside in sys.modules}
-    sys.path.insert(0, str(folder))
-    try:
+    with modules_of(folder):
         return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(folder))
-        for beside in names:
-            sys.modules.pop(beside, None)
-        sys.modules.update(others)

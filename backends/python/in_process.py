@@ -2,17 +2,16 @@
 
 import importlib.util
 import json
-import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from time import monotonic_ns
 from types import ModuleType
 from typing import Any
 
+from own_modules import modules_of
 from triton_native import (
     EXECUTE,
     LOAD,
@@ -39,8 +38,6 @@ Pointer = Any
 _models: dict[int, Any] = {}
 _modules: dict[Path, ModuleType] = {}
 _handles = count(1)
-# Triton loads models in several threads, but there is one sys.path.
-_importing = threading.RLock()
 
 # Callbacks live as long as the server may call them.
 _callbacks: list[Callable[..., Any]] = []
@@ -84,7 +81,7 @@ def load(pointer: Pointer) -> int:
         folder = Path(arguments["model_repository"], arguments["model_version"])
         if backend != "python":
             folder = Path(instance.backend_folder.decode())
-        with _neighbours(folder):
+        with modules_of(folder):
             model = _module(folder / "model.py").TritonPythonModel()
             if hasattr(model, "initialize"):
                 model.initialize(arguments)
@@ -185,24 +182,7 @@ def _module(path: Path) -> ModuleType:
         if spec is None or spec.loader is None or not path.is_file():
             raise TritonModelException(f"{path} not found")
         module = importlib.util.module_from_spec(spec)
-        with _neighbours(path.parent):
+        with modules_of(path.parent):
             spec.loader.exec_module(module)
         _modules[path] = module
     return _modules[path]
-
-
-@contextmanager
-def _neighbours(folder: Path) -> Iterator[None]:
-    """Modules of a folder can be imported, and are forgotten afterwards.
-
-    Another model's neighbours may have the same names. Whoever imported them has them still.
-    """
-    with _importing:
-        sys.path.insert(0, str(folder))
-        try:
-            yield
-        finally:
-            sys.path.remove(str(folder))
-            for name, module in list(sys.modules.items()):
-                if Path(getattr(module, "__file__", None) or "/").parent == folder:
-                    del sys.modules[name]

@@ -24,7 +24,7 @@ from benchmarks.speed.lineup import PRECISIONS, given_repositories
 from benchmarks.speed.perf_program import WINDOWS, ask_perf_analyzer, install, link_libraries
 from benchmarks.speed.rendered import rendered
 from benchmarks.speed.servers import Server, serving, turn
-from benchmarks.speed.services import MODEL_NAME, infer_request, post, product
+from benchmarks.speed.services import ask, product
 from benchmarks.speed.workload import make_workloads
 from utils.embedded_server import server_for_host
 from utils.errors import run_command
@@ -43,8 +43,7 @@ def ask_ourselves(
     load: Generator, server: Server, texts: Sequence[str], clients: int, seconds: float
 ) -> dict[str, float]:
     """Measure with the benchmark's own generator."""
-    path = f"/v2/models/{MODEL_NAME}/infer"
-    messages = [post(path, infer_request([text], ())) for text in texts]
+    messages = [ask([text], ()) for text in texts]
     with turn(server):
         begin, length = time.perf_counter() + NOTICE_SECONDS, WARM_UP_SECONDS + seconds
         plan = Plan(server.address, messages, Closed(clients), length, begin)

@@ -1,10 +1,9 @@
 """Rendered repositories of the benchmark's models, made by the main command once."""
 
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
+from benchmarks.building import make_triton_image
 from benchmarks.speed.matrix import BATCHES
 from benchmarks.speed.services import MODEL_NAME
 from utils.errors import UserError
@@ -35,21 +34,13 @@ def rendered(model: Path, precision: str, samples: Path | None, cache: Path) -> 
 
 
 def _render(model: Path, precision: str, samples: Path | None, target: Path) -> None:
-    done = subprocess.run(
-        [
-            ROOT / "make_triton_image.sh",
-            *("--no-image", "--output", target, "--precision", precision),
-            *(("--samples", samples) if samples else ()),
-            *(model, "-", "-", MODEL_NAME, "bench", str(max(BATCHES))),
-        ],
-        check=False,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+    error = make_triton_image(
+        *("--no-image", "--output", target, "--precision", precision),
+        *(("--samples", samples) if samples else ()),
+        *(model, "-", "-", MODEL_NAME, "bench", str(max(BATCHES))),
     )
-    print(done.stderr, file=sys.stderr)
-    if done.returncode:
-        raise UserError(f"{model.name} {precision}", done.stderr.strip().splitlines()[-1])
+    if error:
+        raise UserError(f"{model.name} {precision}", error)
 
 
 def _digest() -> str:

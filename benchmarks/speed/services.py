@@ -13,6 +13,7 @@ from benchmarks.speed.contenders.contract import Contender
 from benchmarks.speed.contenders.environments import environment, size_mb, versions
 from benchmarks.speed.contenders.table import contenders, folder
 from utils.free_ports import free_ports
+from utils.load.requests import infer_request, post
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,25 +62,9 @@ class Service:
     prepare: tuple[str, ...] = ()
 
 
-def post(path: str, body: bytes) -> bytes:
-    """A whole request."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-def infer_request(texts: Sequence[str], outputs: Sequence[str] = OUTPUTS) -> bytes:
-    """The JSON of the V2 protocol for texts and the outputs that are wanted, all for none."""
-    text_input = {
-        "name": "text_input",
-        "shape": [len(texts), 1],
-        "datatype": "BYTES",
-        "data": list(texts),
-    }
-    wanted = {"outputs": [{"name": name} for name in outputs]} if outputs else {}
-    return json.dumps({"inputs": [text_input], **wanted}).encode()
+def ask(texts: Sequence[str], outputs: Sequence[str] = OUTPUTS) -> bytes:
+    """A request of the product for texts and the outputs that are wanted, all for none."""
+    return infer_request(MODEL_NAME, {"text_input": texts}, outputs)
 
 
 def predicted(reply: Any) -> str:
@@ -114,7 +99,7 @@ def product(repository: Path, precision: str, separate_steps: bool = False) -> S
         precision=precision,
         command=command,
         ready_path="/v2/health/ready",
-        message=lambda texts: post(f"/v2/models/{MODEL_NAME}/infer", infer_request(texts)),
+        message=ask,
         label=predicted,
         repository=repository,
         disk_mb=_image_mb(),

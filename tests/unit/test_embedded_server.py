@@ -14,6 +14,7 @@ from utils.targets.profiles import Profile, read_profile
 from utils.wheels import Wheels
 
 PYTHON = Path("/usr/bin/python3.11")
+SHARED = {"cpu_budget.py", "own_modules.py", "served_graph.py", "tensor_checks.py"}
 UNPACKED = (
     "bin/f2py",
     "numpy/core/tests/test_core.py",
@@ -62,7 +63,7 @@ def names(folder: Path) -> set[str]:
 
 def test_the_python_backend_is_our_own_without_its_sources(tree: Path) -> None:
     folder = tree / "backends" / "python"
-    assert names(folder) == {
+    assert names(folder) == SHARED | {
         "libtriton_python.so",
         "in_process.py",
         "triton_native.py",
@@ -75,10 +76,9 @@ def test_the_python_backend_is_our_own_without_its_sources(tree: Path) -> None:
 
 def test_there_is_the_backend_of_joined_steps_and_those_of_the_profile(tree: Path) -> None:
     assert names(tree / "backends") == {"python", "classifier", "onnxruntime"}
-    shared = {"cpu_budget.py", "served_graph.py", "tensor_checks.py"}
     classifier = {"model.py", "grouping.py", "memory.py", "pipeline.py", "steps.py"}
-    assert names(tree / "backends" / "classifier") == shared | classifier
-    assert names(tree / "backends" / "onnxruntime") >= shared | {"model.py"}
+    assert names(tree / "backends" / "classifier") == SHARED | classifier
+    assert names(tree / "backends" / "onnxruntime") >= SHARED | {"model.py"}
 
 
 def test_of_the_servers_package_only_the_server_and_its_libraries_stay(tree: Path) -> None:

@@ -10,11 +10,11 @@ from typing import BinaryIO
 
 import pytest
 
-from benchmarks.speed.services import post
 from utils.load.connections import FAILED, MOST_FAILURES
 from utils.load.figures import quantile
 from utils.load.generator import Closed, Open, Plan, Trace, generator, planned_times, run_load
 from utils.load.replies import Reply, read_reply
+from utils.load.requests import post
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = (

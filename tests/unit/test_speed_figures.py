@@ -16,7 +16,7 @@ from benchmarks.speed.matrix import FULL, QUICK, Cell
 from benchmarks.speed.processes import Memory
 from benchmarks.speed.quiet import others_share, warn_if_busy
 from benchmarks.speed.servers import Server
-from benchmarks.speed.services import Service, infer_request, post, predicted
+from benchmarks.speed.services import Service, ask, predicted
 from benchmarks.speed.stages import summary, takes_part
 from benchmarks.speed.steps import between, medians, read_totals
 from benchmarks.speed.workload import STRATA, beginning, padded_share, stratified
@@ -120,7 +120,8 @@ def test_open_loops_come_after_the_closed_ones_that_set_their_rates() -> None:
 
 
 def test_all_outputs_come_without_names() -> None:
-    assert "outputs" not in json.loads(infer_request(["a"], ()))
+    _, _, body = ask(["a"], ()).partition(b"\r\n\r\n")
+    assert "outputs" not in json.loads(body)
 
 
 def test_an_answer_that_comes_too_late_is_a_failure() -> None:
@@ -168,16 +169,15 @@ def test_a_busy_machine_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_requests_name_texts_and_the_outputs_that_are_wanted() -> None:
-    body = infer_request(["я", "b"], ["predicts"])
+    head, _, body = ask(["я", "b"], ["predicts"]).partition(b"\r\n\r\n")
     assert json.loads(body) == {
         "inputs": [
             {"name": "text_input", "shape": [2, 1], "datatype": "BYTES", "data": ["я", "b"]}
         ],
         "outputs": [{"name": "predicts"}],
     }
-    head, _, rest = post("/path", body).partition(b"\r\n\r\n")
-    assert head.startswith(b"POST /path HTTP/1.1\r\n")
-    assert f"Content-Length: {len(rest)}".encode() in head
+    assert head.startswith(b"POST /v2/models/reviews/infer HTTP/1.1\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
 
 
 def test_the_label_is_the_first_prediction() -> None:

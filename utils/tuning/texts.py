@@ -10,6 +10,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from utils.artifacts import SELF_TEST_FILE, read_reference
 from utils.errors import UserError
 from utils.inference import Prediction, Server
+from utils.load.requests import infer_request
 from utils.samples import Example, read_samples
 
 # Each is asked once alone before anything is measured.
@@ -105,19 +106,8 @@ def _ask(server: Server, model: str, text: Example) -> Prediction:
 
 
 def _message(text: Example, model: str) -> bytes:
-    columns = {"text_input": text.text} | (
-        {} if text.text_pair is None else {PAIR_INPUT: text.text_pair}
-    )
-    inputs = [
-        {"name": name, "shape": [1, 1], "datatype": "BYTES", "data": [value]}
-        for name, value in columns.items()
-    ]
-    body = json.dumps({"inputs": inputs, "outputs": [{"name": "predicts"}]}).encode()
-    head = (
-        f"POST /v2/models/{model}/infer HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    pair = {} if text.text_pair is None else {PAIR_INPUT: [text.text_pair]}
+    return infer_request(model, {"text_input": [text.text], **pair}, ["predicts"])
 
 
 def _same(label: str, other: str) -> bool:
