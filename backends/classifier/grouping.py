@@ -75,7 +75,8 @@ def measured_run_cost(
         clock: in seconds.
     """
     few, many = 1, 4
-    alone, together = _seconds(lambda: run(few), clock), _seconds(lambda: run(many), clock)
+    alone = shortest_seconds(lambda: run(few), clock)
+    together = shortest_seconds(lambda: run(many), clock)
     per_token = (together - alone) / (length * (many - few))
     if per_token <= 0:
         # Tokens cost nothing that a clock shows: a large machine and a small model.
@@ -83,8 +84,8 @@ def measured_run_cost(
     return max(0.0, (alone - per_token * length * few) / per_token)
 
 
-def _seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
-    """The shortest time of several."""
+def shortest_seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
+    """The shortest time of several runs, after one that is not timed."""
     run()
     shortest, begun = float("inf"), clock()
     for _ in range(ROUNDS):

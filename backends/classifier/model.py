@@ -28,6 +28,14 @@ def preferred_instances() -> int:
     return cpu_budget() + 1
 
 
+def _description(pipeline: Pipeline) -> str:
+    steps = pipeline.steps
+    parts = [steps.engine.description, f"a run costs as much as {pipeline.run_cost:.1f} tokens"]
+    if steps.lone_engine is not None:
+        parts.append(f"for a lone text {steps.lone_engine.description}")
+    return "; ".join(parts)
+
+
 class Answer:
     """Makes a response of logits."""
 
@@ -87,10 +95,7 @@ class TritonPythonModel:
                 except Exception as error:
                     raise pb_utils.TritonModelException(str(error)) from error
                 _pipelines[args["model_name"]] = pipeline
-                pb_utils.Logger.log_info(
-                    f"{pipeline.steps.engine.description}; a run costs as much as"
-                    f" {pipeline.run_cost:.1f} tokens"
-                )
+                pb_utils.Logger.log_info(_description(pipeline))
             self._pipeline = _pipelines[args["model_name"]]
 
     def execute(self, requests: list[Any]) -> None:

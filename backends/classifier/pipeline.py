@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic_ns
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from grouping import group, measured_run_cost
+from grouping import group, measured_run_cost, shortest_seconds
 from memory import Memory
 from steps import Steps
 
@@ -23,8 +24,16 @@ Array = npt.NDArray[Any]
 # Texts in a run: beyond, no engine gains anything that a text would not wait for.
 MOST_IN_A_RUN = 64
 
-# Of a text to measure with.
-WORDS = "a " * 24
+# Of texts to measure with.
+WORDS = 24
+LONG_WORDS = 96
+
+# Of the time of a long text on one CPU: what several have to save if they are to be taken.
+GAIN = 0.1
+
+# So long after runs at once none counts on being alone: where there are two clients, the first text
+# would have all CPUs each time, and the second one wait for them.
+QUIET_NS = 50_000_000
 
 NO_LOGITS = np.empty((0, 0), np.float32)
 
@@ -91,7 +100,7 @@ class Pipeline:
         remembered: texts whose logits are kept, should they come again.
 
     Attributes:
-        steps: as above.
+        steps: as above, without an engine for lone texts that gains nothing.
         run_cost: what a run costs beside its tokens, in tokens.
     """
 
@@ -102,7 +111,10 @@ class Pipeline:
         self._lock = threading.Lock()
         self._waiting: list[Text] = []
         self._running = 0
-        self.run_cost = self._measure()
+        self._crowded_ns = 0
+        if not self._gains_alone():
+            self.steps = replace(steps, lone_engine=None)
+        self.run_cost = self._measured_run_cost()
 
     def add(self, answer: Answer, *texts: Sequence[str]) -> None:
         """Tokenise a request and let it wait.
@@ -145,29 +157,39 @@ class Pipeline:
             if self._running >= self.steps.engine.callers:
                 return
             self._running += 1
-        while texts := self._next():
+        while taken := self._next():
+            texts, engine = taken
             try:
-                self._run(texts)
+                self._run(texts, engine)
             except Exception as error:
                 for text in texts:
                     self._fail(text.request, str(error))
 
-    def _next(self) -> list[Text]:
-        """What to run now; nothing ends the work of whoever asked."""
+    def _next(self) -> tuple[list[Text], Any] | None:
+        """What to run now, by which engine; nothing ends the work of whoever asked."""
         with self._lock:
             while (early_ns := self._early_ns()) > 0:
                 self._lock.release()
                 time.sleep(early_ns / 1e9)
                 self._lock.acquire()
+            alone = self._is_alone()
             if not self._waiting:
                 self._running -= 1
-                return []
+                return None
             # Enough for the others who are or may be at it.
             share = -(-len(self._waiting) // self.steps.engine.callers)
             chosen = group(self._waiting, min(self._most, share), self.run_cost)
             for text in chosen:
                 self._waiting.remove(text)
-            return chosen
+            return chosen, self.steps.lone_engine if alone else self.steps.engine
+
+    def _is_alone(self) -> bool:
+        """Whether a run has CPUs to spare, now and by what was just before."""
+        now = monotonic_ns()
+        if self._running > 1:
+            self._crowded_ns = now
+        quiet = now - self._crowded_ns > QUIET_NS
+        return quiet and self.steps.lone_engine is not None
 
     def _early_ns(self) -> int:
         """How much longer the first text is to wait for company."""
@@ -175,12 +197,12 @@ class Pipeline:
             return 0
         return self._waiting[0].added_ns + self.steps.delay_ns - monotonic_ns()
 
-    def _run(self, texts: list[Text]) -> None:
+    def _run(self, texts: list[Text], engine: Any) -> None:
         texts = [text for text in texts if not self._dropped(text)]
         if not texts:
             return
         begun = monotonic_ns()
-        logits = self._logits([text.rows for text in texts])
+        logits = self._logits([text.rows for text in texts], engine)
         ended = monotonic_ns()
         texts[0].request.answer.count_run(len(texts), begun, ended)
         for number, text in enumerate(texts):
@@ -199,9 +221,8 @@ class Pipeline:
                 return
         _give(request)
 
-    def _logits(self, rows: Sequence[Sequence[Any]]) -> Array:
+    def _logits(self, rows: Sequence[Sequence[Any]], engine: Any) -> Array:
         feeds = self.steps.tokenization.tensors(rows)
-        engine = self.steps.engine
         logits: Array = engine.run(None, {name: feeds[name] for name in engine.inputs})[0]
         return logits
 
@@ -222,18 +243,33 @@ class Pipeline:
         if not failed_before:
             _tell(request.answer, message)
 
-    def _measure(self) -> float:
-        """What a run costs beside its tokens; also the first runs, which are slow."""
+    def _example(self, words: int) -> list[Any]:
+        """Rows of one text."""
         tokenization = self.steps.tokenization
-        texts = [[WORDS]] * (2 if tokenization.pairs else 1)
-        rows = tokenization.encode(*texts).rows
+        texts = [["a " * words]] * (2 if tokenization.pairs else 1)
+        return list(tokenization.encode(*texts).rows)
+
+    def _gains_alone(self) -> bool:
+        """Whether the engine for lone texts, if there is one, is worth having."""
+        if self.steps.lone_engine is None:
+            return False
+        rows = self._example(LONG_WORDS)
+        seconds, alone_seconds = (
+            shortest_seconds(partial(self._logits, rows, engine), time.perf_counter)
+            for engine in (self.steps.engine, self.steps.lone_engine)
+        )
+        return alone_seconds <= (1 - GAIN) * seconds
+
+    def _measured_run_cost(self) -> float:
+        """What a run costs beside its tokens; also the first runs, which are slow."""
+        engine, rows = self.steps.engine, self._example(WORDS)
         if self._most == 1:
-            self._logits(rows)
+            self._logits(rows, engine)
             return 0.0
         # A CPU's own time is the same on a busy machine; a GPU's is not the process's.
         clock = time.perf_counter if self.steps.on_gpu else time.process_time
         return measured_run_cost(
-            lambda count: self._logits(rows * count), len(rows[0][0].ids), clock
+            lambda count: self._logits(rows * count, engine), len(rows[0][0].ids), clock
         )
 
 

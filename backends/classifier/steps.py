@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cpu_budget import cpu_budget
 from own_modules import modules_of
 
 Config = Mapping[str, Any]
@@ -18,6 +19,12 @@ BACKENDS = Path(__file__).resolve().parents[1]
 
 # Triton overlooks others, such as 01.
 VERSION = re.compile("[1-9][0-9]*")
+
+# A graph's file may be as large for a second engine, which has its own copy of the weights.
+MOST_COPIED_BYTES = 150_000_000
+
+# Of a text that is alone: a classifier's matrices are small, and each thread has to be woken up.
+LONE_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Steps:
         tokenization: Tokenization of text_preprocessing.
         decoded: the texts of a BYTES tensor.
         engine: the graph, opened; `run` may be called from `callers` threads at once.
+        lone_engine: the graph for one call that has several CPUs to itself, if it may be had.
         scoring: Scoring of post_processing.
         on_gpu: where the graph runs.
         shared_runs: whether texts of several requests may be run together: the graph's
@@ -39,6 +47,7 @@ class Steps:
     decoded: Callable[[str, Any], list[str]]
     engine: Any
     scoring: Any
+    lone_engine: Any = None
     on_gpu: bool = False
     shared_runs: bool = True
     delay_ns: int = 0
@@ -64,10 +73,12 @@ def open_steps(repository: Path, file: Path) -> Steps:
     graph = content["graph"]
     batching = graph.get("dynamic_batching")
     tokenization, decoded = _opened(repository, content["tokenizer"], _tokenization)
+    engine, lone_engine = _opened(repository, graph, _engines)
     return Steps(
         tokenization,
         decoded,
-        engine=_opened(repository, graph, _engine),
+        engine=engine,
+        lone_engine=lone_engine,
         scoring=_opened(repository, content["scorer"], _scoring),
         on_gpu=_kind(graph) == "GPU",
         # A model of one text at a time may be one whose answers change with padding.
@@ -92,7 +103,8 @@ def _scoring(folder: Path, config: Config) -> Any:
     return _module(folder, "scoring").Scoring(folder, config)
 
 
-def _engine(folder: Path, config: Config) -> Any:
+def _engines(folder: Path, config: Config) -> tuple[Any, Any]:
+    """For calls at once, and for one that is alone or None."""
     backend = config["backend"]
     module = _module(BACKENDS / backend, f"{backend}_engine")
     arguments = {
@@ -101,9 +113,20 @@ def _engine(folder: Path, config: Config) -> Any:
     }
     path = folder / (config.get("default_model_filename") or "model.onnx")
     try:
-        return module.Engine(path, config, arguments)
+        engine = module.Engine(path, config, arguments)
+        lone_engine = None
+        if _copied(path, config) and engine.callers > 1:
+            threads = min(cpu_budget(), LONE_THREADS)
+            config = module.Engine.for_one_caller(config, threads)
+            lone_engine = module.Engine(path, config, arguments)
     except Exception as error:
         raise ValueError(f"{path.name}: {error}") from error
+    return engine, lone_engine
+
+
+def _copied(graph: Path, config: Config) -> bool:
+    """Whether there may be a second copy of the weights, in ordinary memory."""
+    return _kind(config) != "GPU" and graph.stat().st_size <= MOST_COPIED_BYTES
 
 
 def _group(config: Config) -> Config:

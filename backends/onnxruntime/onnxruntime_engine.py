@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 from cpu_budget import cpu_budget, instance_count
-from session_settings import providers, session_options, thread_plan
+from session_settings import one_caller, providers, session_options, thread_plan
 from tensor_checks import check_tensors
 
 
@@ -48,6 +48,11 @@ class Engine:
             f"onnxruntime {ort.__version__}: {threads.callers} caller threads x"
             f" {threads.intra_op} intra-op threads, {self._session.get_providers()[0]}"
         )
+
+    @staticmethod
+    def for_one_caller(config: Mapping[str, Any], threads: int) -> dict[str, Any]:
+        """The configuration of an engine that runs one call at a time, on so many threads."""
+        return one_caller(config, threads)
 
     def run(
         self, outputs: Sequence[str] | None, feeds: Mapping[str, npt.NDArray[Any]]

@@ -69,6 +69,22 @@ def thread_plan(config: Mapping[str, Any], cpus: int, instances: int) -> ThreadP
     return ThreadPlan(callers, intra_op or share, inter_op or share)
 
 
+def one_caller(config: Mapping[str, Any], threads: int) -> dict[str, Any]:
+    """The same configuration for one call at a time, on so many intra-op threads.
+
+    They spin from the first node of a run to its last: waking them up for each would cost a small
+    graph what they save.
+    """
+    own = {
+        "caller_threads": "1",
+        "intra_op_thread_count": str(threads),
+        "session.intra_op.allow_spinning": "1",
+        "session.force_spinning_stop": "1",
+    }
+    parameters = {key: {"string_value": value} for key, value in own.items()}
+    return {**config, "parameters": {**config.get("parameters", {}), **parameters}}
+
+
 def session_options(config: Mapping[str, Any], threads: ThreadPlan) -> ort.SessionOptions:
     """Session options as the official backend sets them from the same configuration.
 

@@ -92,6 +92,13 @@ def compile_settings(
     return CompileSettings(properties, precision, parameters.get("CPU_EXTENSION_PATH", ""))
 
 
+def one_caller(config: Mapping[str, Any], threads: int) -> dict[str, Any]:
+    """The same configuration for one request at a time, on so many threads."""
+    own = {"caller_threads": "1", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(threads)}
+    parameters = {key: {"string_value": value} for key, value in own.items()}
+    return {**config, "parameters": {**config.get("parameters", {}), **parameters}}
+
+
 def has_bf16(cpu_info: Path = CPU_INFO) -> bool:
     """Whether the CPU multiplies bf16 itself.
 

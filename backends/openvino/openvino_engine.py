@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
-from compile_settings import compile_settings
+from compile_settings import compile_settings, one_caller
 from cpu_budget import cpu_budget, instance_count
 from tensor_checks import check_tensors
 
@@ -84,6 +84,11 @@ class Engine:
             f"openvino {ov.__version__.split('-')[0]}: {self.callers} streams,"
             f" {self._model.get_property('INFERENCE_NUM_THREADS')} threads, {precision}"
         )
+
+    @staticmethod
+    def for_one_caller(config: Mapping[str, Any], threads: int) -> dict[str, Any]:
+        """The configuration of an engine that runs one call at a time, on so many threads."""
+        return one_caller(config, threads)
 
     def run(
         self, outputs: Sequence[str] | None, feeds: Mapping[str, npt.NDArray[Any]]

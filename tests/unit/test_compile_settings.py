@@ -13,6 +13,7 @@ from compile_settings import (
     CompileSettings,
     compile_settings,
     has_bf16,
+    one_caller,
 )
 
 WHOLE_NUMBER = "must be a whole number of 0 or more"
@@ -97,6 +98,15 @@ def test_streams_are_planned_from_parameters_cpus_and_instances(
     plain: Path,
 ) -> None:
     assert settings(parameters, plain, cpus, instances).properties.get("NUM_STREAMS") == streams
+
+
+@pytest.mark.parametrize("parameters", [{"caller_threads": 0}, {"NUM_STREAMS": "AUTO"}])
+def test_one_caller_has_a_stream_with_the_threads_that_it_is_given(
+    parameters: dict[str, object], plain: Path
+) -> None:
+    one = one_caller(config(**parameters), 3)
+    properties = compile_settings(one, 8, 1, plain).properties
+    assert (properties["NUM_STREAMS"], properties["INFERENCE_NUM_THREADS"]) == (1, 3)
 
 
 @pytest.mark.parametrize("hint", ["LATENCY", "throughput", "Cumulative_Throughput"])

@@ -12,6 +12,7 @@ import numpy as np
 import pipeline as module
 import pytest
 from pipeline import Array, Pipeline, Times
+from steps import Steps
 
 INFINITE = float("inf")
 SECONDS = 30
@@ -121,20 +122,25 @@ def make(
     delay_ns: int = 0,
     remembered: int = 0,
     tokenization: Tokenization | None = None,
+    lone_engine: Engine | None = None,
 ) -> Pipeline:
     """A pipeline that has measured, and been told to take another cost than that."""
     made = Pipeline(
-        SimpleNamespace(  # type: ignore[arg-type]
-            tokenization=tokenization or Tokenization(),
+        Steps(
+            tokenization or Tokenization(),
+            decoded=lambda *_: [],
             engine=engine,
-            on_gpu=False,
+            scoring=None,
+            lone_engine=lone_engine,
             shared_runs=together,
             delay_ns=delay_ns,
         ),
         remembered,
     )
     made.run_cost = run_cost
-    engine.runs.clear()
+    for each in (engine, lone_engine):
+        if each:
+            each.runs.clear()
     return made
 
 
@@ -503,9 +509,7 @@ def test_what_a_run_costs_is_measured_with_the_engine(
     tokenization = Tokenization()
     tokenization.pairs = pairs
     engine = Engine()
-    steps: Any = SimpleNamespace(
-        tokenization=tokenization, engine=engine, on_gpu=on_gpu, shared_runs=True, delay_ns=0
-    )
+    steps = Steps(tokenization, lambda *_: [], engine, scoring=None, on_gpu=on_gpu)
     assert Pipeline(steps).run_cost == 7.5
 
 
@@ -571,3 +575,53 @@ def test_a_text_that_the_engine_failed_on_is_not_remembered() -> None:
     pipeline.work()
     assert answer.failed == ["poisoned"]
     assert len(engine.runs) == 2
+
+
+def slow_down(engine: Engine, seconds: float) -> Engine:
+    """An engine that takes its time."""
+    engine.before = lambda _: time.sleep(seconds)
+    return engine
+
+
+def test_a_run_that_is_alone_has_the_engine_for_those_and_others_have_not() -> None:
+    engine, lone_engine = slow_down(Engine(), 0.004), Engine()
+    pipeline = make(engine, lone_engine=lone_engine)
+    ask(pipeline, "first")
+    blocked = Blocked(lone_engine)
+    first = worker(pipeline)
+    blocked.wait_for(1)
+    ask(pipeline, "second")
+    pipeline.work()
+    blocked.go()
+    join(first)
+    assert lone_engine.runs == [["first"]]
+    assert engine.runs == [["second"]]
+
+
+@pytest.mark.parametrize(("quiet_ns", "alone"), [(0, True), (1 << 62, False)])
+def test_runs_count_on_being_alone_again_when_it_has_been_quiet(
+    quiet_ns: int, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, lone_engine = slow_down(Engine(), 0.004), Engine()
+    pipeline = make(engine, lone_engine=lone_engine)
+    blocked = Blocked(lone_engine)
+    ask(pipeline, "first")
+    first = worker(pipeline)
+    blocked.wait_for(1)
+    ask(pipeline, "second")
+    pipeline.work()
+    blocked.go()
+    join(first)
+    monkeypatch.setattr(module, "QUIET_NS", quiet_ns)
+    ask(pipeline, "third")
+    pipeline.work()
+    assert (["third"] in lone_engine.runs) == alone
+    assert (["third"] in engine.runs) != alone
+
+
+def test_an_engine_for_lone_texts_that_gains_nothing_is_let_go() -> None:
+    pipeline = make(slow_down(Engine(), 0.004), lone_engine=slow_down(Engine(), 0.004))
+    assert pipeline.steps.lone_engine is None
+    answer = ask(pipeline, "one")
+    pipeline.work()
+    assert answer.given == expected("one")

@@ -7,6 +7,7 @@ import pytest
 from session_settings import (
     ThreadPlan,
     integer,
+    one_caller,
     parameter,
     providers,
     session_options,
@@ -79,6 +80,17 @@ def test_threads_are_planned_from_parameters_cpus_and_instances(
 def test_a_thread_count_that_is_no_whole_number_is_refused_naming_it(key: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"'{key}'.* not '{value}'"):
         thread_plan(config(**{key: value}), 8, 1)
+
+
+def test_one_caller_has_the_threads_that_it_is_given_and_all_else_as_it_was() -> None:
+    many = config(**TEMPLATE, enable_mem_arena=0)
+    one = one_caller(many, 3)
+    assert thread_plan(one, 8, 1) == ThreadPlan(1, 3, 1)
+    options = session_options(one, ThreadPlan(1, 3, 1))
+    assert not options.enable_cpu_mem_arena
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "1"
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+    assert thread_plan(many, 8, 1) == ThreadPlan(8, 1, 1)
 
 
 def test_a_parameter_that_is_absent_has_its_default() -> None:

@@ -126,7 +126,9 @@ def test_where_the_graph_runs_is_what_its_configuration_says(
 
     class Engine:
         def __init__(self, path: Path, config: Any, arguments: dict[str, str]) -> None:
+            assert not seen
             seen.update(arguments, path=path, name=config["name"])
+            self.callers = 2
 
     engine = ModuleType("engine")
     vars(engine)["Engine"] = Engine
@@ -146,6 +148,31 @@ def test_where_the_graph_runs_is_what_its_configuration_says(
         "path": repository / "model_onnx" / "1" / "model.onnx",
         "name": "model_onnx",
     }
+
+
+def test_a_lone_text_has_an_engine_of_its_own_with_several_threads(
+    rendered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(8))
+    steps = opened(rendered)
+    assert " 8 caller threads x 1 intra-op threads" in steps.engine.description
+    assert " 1 caller threads x 4 intra-op threads" in steps.lone_engine.description
+
+
+def test_a_lone_text_has_none_on_one_cpu(rendered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    assert opened(rendered).lone_engine is None
+
+
+def test_a_lone_text_has_none_where_its_weights_would_take_too_much_memory(
+    rendered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(8))
+    graph = rendered / "model_onnx" / "1" / "model.onnx"
+    monkeypatch.setattr(module, "MOST_COPIED_BYTES", graph.stat().st_size)
+    assert opened(rendered).lone_engine
+    monkeypatch.setattr(module, "MOST_COPIED_BYTES", graph.stat().st_size - 1)
+    assert opened(rendered).lone_engine is None
 
 
 @pytest.mark.parametrize(
