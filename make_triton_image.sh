@@ -198,6 +198,8 @@ render() {
     "$ARTIFACTS" "$REPOSITORY"
   step 'join the steps, for the embedded server' \
     "$PYTHON" "$ROOT/utils/join_steps.py" "$REPOSITORY"
+  step 'describe the interface' \
+    "$PYTHON" "$ROOT/utils/describe_api.py" "$REPOSITORY"
 }
 
 verify_repository() {
@@ -310,7 +312,7 @@ main() {
     return 0
   fi
   check_inputs
-  STEP_COUNT=9
+  STEP_COUNT=10
   [[ "$PLAIN" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 1))
   [[ -z "${CONVERSION[--labelled]-}" ]] || STEP_COUNT=$((STEP_COUNT + 1))
   STEP_COUNT=$((STEP_COUNT + TUNE))

@@ -47,7 +47,7 @@ def expected_files(case: Case) -> set[str]:
     """What is written for a case."""
     models = {"text_preprocessing", "model_onnx", "post_processing", case.model_name}
     joined = f"{case.model_name}/joined/{case.model_name}"
-    files = {"hardware.json", *(f"{model}/config.pbtxt" for model in models)}
+    files = {"front.json", "hardware.json", *(f"{model}/config.pbtxt" for model in models)}
     files |= {f"{joined}/config.pbtxt", f"{joined}/1/steps.json"}
     if falls_back(case):
         files |= {FALLBACK, f"{joined}/configs/fallback.pbtxt", f"{joined}/1/steps-fallback.json"}

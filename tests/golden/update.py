@@ -43,6 +43,9 @@ class Case:
     release: str = ""
 
 
+# What belongs to the model and what tells its labels.
+LEFT_OUT = ("id2label.json", "openapi.json")
+
 BERT = ("input_ids", "token_type_ids", "attention_mask")
 DISTILBERT = ("input_ids", "attention_mask")
 MULTI_LABEL = {"problem_type": "multi_label_classification", "function": "sigmoid"}
@@ -80,8 +83,9 @@ def render(case: Case, folder: Path) -> Path:
     from tests.in_process import call
     from tests.unit.graphs import write_graph, write_warmup
     from tests.unit.reports import make_behaviour, make_precision, make_report
-    from utils import describe_hardware, join_steps, template_variables
-    from utils.artifacts import GRAPH_FILE, WARMUP_FOLDER, write_report
+    from utils import describe_api, describe_hardware, join_steps, template_variables
+    from utils.artifacts import GRAPH_FILE, LABELS_FILE, WARMUP_FOLDER, write_report
+    from utils.labels import dump_labels
 
     artifacts, variables, repository = (folder / name for name in ("artifacts", "env", "models"))
     behaviour = make_behaviour(**case.behaviour)
@@ -116,15 +120,21 @@ def render(case: Case, folder: Path) -> Path:
         *("--hardware", case.hardware, "--server", case.server, artifacts, repository),
     )
     call(join_steps.main, repository)
+    labels = dump_labels({number: f"label {number}" for number in range(case.classes)})
+    (repository / "post_processing" / "1" / LABELS_FILE).write_text(labels, encoding="utf-8")
+    call(describe_api.main, repository)
     return repository
 
 
 def written(repository: Path) -> dict[str, str]:
-    """Path inside the repository to text, of every configuration and description."""
+    """Path inside the repository to text, of every configuration and description.
+
+    Without openapi.json: what that has of a model is in tests/unit/test_describe_api.py.
+    """
     return {
         str(path.relative_to(repository)): path.read_text(encoding="utf-8")
         for path in sorted([*repository.rglob("*.pbtxt"), *repository.rglob("*.json")])
-        if "warmup" not in path.parts
+        if "warmup" not in path.parts and path.name not in LEFT_OUT
     }
 
 

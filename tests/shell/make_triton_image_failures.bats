@@ -16,6 +16,7 @@ builds() {
   STUB_FAIL='show_accuracy.py' build_ahead accuracy --labelled "$INPUTS_FOLDER/id2label.json"
   STUB_FAIL='template_variables.py' build_ahead graph
   STUB_FAIL='describe_hardware.py' build_ahead describe
+  STUB_FAIL='describe_api.py' build_ahead interface
   STUB_UNSET='FUNCTION' build_ahead template
   STUB_OMIT='tokenizer.json' build_ahead tokenizer
   STUB_FAIL='lint_repository.py' build_ahead lint
@@ -84,6 +85,10 @@ assert_failed() {
   assert_failed describe 'describe_hardware.py: failed as told (a hint)'
 }
 
+@test "a repository whose interface cannot be described ends the build" {
+  assert_failed interface 'describe_api.py: failed as told (a hint)'
+}
+
 @test "a repository with a lint error ends the build" {
   assert_failed lint 'lint_repository.py: failed as told (a hint)'
 }
@@ -147,7 +152,7 @@ assert_failed() {
 
 @test "the steps that were done stay on the screen" {
   use_build lint
-  assert_regex "$stderr" '^(\[[1-7]/15\] [^]]* s'$'\n''){7}error: '
+  assert_regex "$stderr" '^(\[[1-8]/16\] [^]]* s'$'\n''){8}error: '
 }
 
 @test "a step that fails without a word gets an error line with its name" {

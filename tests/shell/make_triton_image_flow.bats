@@ -3,7 +3,7 @@
 
 load helper
 
-readonly STEPS=15
+readonly STEPS=16
 
 # The table of accuracy, as the stub of show_accuracy.py makes it
 readonly TABLE=$'┃ 2 labelled texts ┃\n│ stub accuracy    │'
@@ -261,12 +261,12 @@ $REPO/.cache/conversions"
 
 @test "with --output there is one step more" {
   use_build repository
-  assert_regex "${stderr_lines[9]}" '^\[10/10\] keep the repository '
+  assert_regex "${stderr_lines[10]}" '^\[11/11\] keep the repository '
 }
 
 @test "with --labelled there is one step more" {
   use_build labelled
-  assert_regex "$stderr" '\[10/10\] serve it, compare answers [0-9]+\.[0-9] s'
+  assert_regex "$stderr" '\[11/11\] serve it, compare answers [0-9]+\.[0-9] s'
 }
 
 @test "with --labelled and --output there are two steps more" {
@@ -278,17 +278,18 @@ $REPO/.cache/conversions"
   use_build labelled
   assert_success
   assert_equal "$(sed -E 's/ [0-9]+\.[0-9] s$/ N s/' <<<"$stderr")" "\
-[1/10] fetch model, tokenizer, labels N s
-[2/10] export to ONNX, compare with the original N s
-[3/10] accuracy on the labelled texts N s
+[1/11] fetch model, tokenizer, labels N s
+[2/11] export to ONNX, compare with the original N s
+[3/11] accuracy on the labelled texts N s
 $TABLE
-[4/10] read the graph N s
-[5/10] render the model repository N s
-[6/10] add the model N s
-[7/10] say what hardware it is for N s
-[8/10] join the steps, for the embedded server N s
-[9/10] lint the repository N s
-[10/10] serve it, compare answers N s
+[4/11] read the graph N s
+[5/11] render the model repository N s
+[6/11] add the model N s
+[7/11] say what hardware it is for N s
+[8/11] join the steps, for the embedded server N s
+[9/11] describe the interface N s
+[10/11] lint the repository N s
+[11/11] serve it, compare answers N s
 verified in N s"
 }
 
@@ -336,7 +337,7 @@ verified in N s"
   printf -v command '%q ' "$REPO/make_triton_image.sh" --no-image "${INPUTS[@]}"
   STUB_FAIL='fetch.py' TERM=xterm run script -qec "$command" /dev/null 3>&-
   assert_failure 1
-  assert_regex "$output" $'\r\e\\[K\\[1/9\\] '
+  assert_regex "$output" $'\r\e\\[K\\[1/10\\] '
 }
 
 @test "what the steps print does not reach the caller" {
@@ -415,7 +416,7 @@ verified in N s"
 @test "a dry run with --labelled prints how the accuracy is shown, and no accuracy" {
   build --dry-run --no-image --labelled "$LABELLED"
   assert_success
-  assert_equal "${#lines[@]}" 10
+  assert_equal "${#lines[@]}" 11
   assert_line --index 2 "$PYTHON $REPO/utils/show_accuracy.py --output $REPO/build/ensemble_model.XXXXXX/details $REPO/build/ensemble_model.XXXXXX/model"
   assert_equal "$stderr" ''
 }
@@ -448,7 +449,7 @@ verified in N s"
 
 @test "a dry run with --no-image has no command of an engine" {
   build --dry-run --no-image
-  assert_equal "${#lines[@]}" 9
+  assert_equal "${#lines[@]}" 10
   refute_output --regexp '(docker|podman|buildah)'
 }
 
@@ -469,9 +470,9 @@ verified in N s"
   assert_tidy
 }
 
-@test "--no-image has nine steps" {
+@test "--no-image has ten steps" {
   use_build no_image
-  assert_regex "${stderr_lines[8]}" '^\[9/9\] '
+  assert_regex "${stderr_lines[9]}" '^\[10/10\] '
 }
 
 @test "--no-image with --output prints the folder" {
@@ -482,7 +483,7 @@ verified in N s"
 
 @test "--output keeps the rendered repository" {
   use_build repository
-  assert_equal "$(ls kept)" $'cls_model\nhardware.json\nmodel_onnx\npost_processing\nreport.json\nselftest.json\ntext_preprocessing'
+  assert_equal "$(ls kept)" $'cls_model\nfront.json\nhardware.json\nmodel_onnx\nopenapi.json\npost_processing\nreport.json\nselftest.json\ntext_preprocessing'
   assert_file_contains kept/cls_model/config.pbtxt '^name: "cls_model"$'
 }
 
@@ -533,7 +534,7 @@ verified in N s"
 
 @test "the container of the gate is published on the loopback address only" {
   use_build plain
-  assert_called 'docker run .*--publish 127\.0\.0\.1:[0-9]+:8000 --publish 127\.0\.0\.1:[0-9]+:8001 triton_candidate:.*'
+  assert_called 'docker run .*--publish 127\.0\.0\.1:[0-9]+:8000 --publish 127\.0\.0\.1:[0-9]+:8001 --env GRPC=on triton_candidate:.*'
 }
 
 @test "the container of the gate is removed" {
@@ -578,7 +579,7 @@ verified in N s"
 
 @test "--keep keeps a log with the output of all steps" {
   use_build options
-  assert_file_contains "${stderr##*kept: }/build.log" '^== \[17/17\] tag$'
+  assert_file_contains "${stderr##*kept: }/build.log" '^== \[18/18\] tag$'
   assert_file_contains "${stderr##*kept: }/build.log" '^Successfully built$'
 }
 

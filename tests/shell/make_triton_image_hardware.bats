@@ -122,12 +122,12 @@ assert_target() {
 
 @test "another precision is one step more, behind the conversion" {
   use_build cuda
-  assert_regex "$stderr" $'\n''\[3/17\] fp16 on cuda, compare with fp32 [0-9]+\.[0-9] s'$'\n'
+  assert_regex "$stderr" $'\n''\[3/18\] fp16 on cuda, compare with fp32 [0-9]+\.[0-9] s'$'\n'
 }
 
 @test "what the precision changed is shown behind its line" {
   use_build cuda
-  assert_regex "$stderr" 'compare with fp32 [0-9.]+ s'$'\n'"$TOLD"$'\n''\[4/17\] '
+  assert_regex "$stderr" 'compare with fp32 [0-9.]+ s'$'\n'"$TOLD"$'\n''\[4/18\] '
 }
 
 @test "a precision that will not do shows what it changed, and then the error" {
@@ -230,7 +230,7 @@ assert_target() {
 @test "engines of the gate are kept in the image before it gets its tag" {
   use_build tensorrt
   assert_success
-  assert_regex "$stderr" 'run the image, compare answers [0-9.]+ s'$'\n''\[16/17\] keep what was built and checked here [0-9.]+ s'$'\n''\[17/17\] tag '
+  assert_regex "$stderr" 'run the image, compare answers [0-9.]+ s'$'\n''\[17/18\] keep what was built and checked here [0-9.]+ s'$'\n''\[18/18\] tag '
   assert_exists "${stderr##*kept: }/verified/added/engines/stub.engine"
   assert_file_contains "$STUB_FOLDER/images/triton_ensemble_model:latest" '^label triton-image\.verified=on this hardware$'
 }
@@ -309,12 +309,12 @@ assert_target() {
 
 @test "an image of another platform is one step less" {
   use_build arm64
-  assert_regex "$stderr" $'\n''\[13/14\] build the image [0-9.]+ s'$'\n''\[14/14\] tag '
+  assert_regex "$stderr" $'\n''\[14/15\] build the image [0-9.]+ s'$'\n''\[15/15\] tag '
 }
 
 @test "a dry run for another platform prints no run of the image" {
   dry_run --platform linux/arm64
-  assert_equal "${#lines[@]}" 14
+  assert_equal "${#lines[@]}" 15
   refute_output --partial 'image docker triton_candidate'
 }
 
@@ -393,13 +393,13 @@ assert_target() {
   local work number
   dry_run --hardware tensorrt --server ngc --platform linux/amd64 --ca-file "$CERTIFICATES" cls_model 3
   work="$REPO/build/cls_model.XXXXXX"
-  assert_equal "${#lines[@]}" 16
-  for number in 2=set_precision.py 6=describe_hardware.py 7=join_steps.py 10=base_image.sh 11=server_files.py; do
+  assert_equal "${#lines[@]}" 17
+  for number in 2=set_precision.py 6=describe_hardware.py 7=join_steps.py 8=describe_api.py 11=base_image.sh 12=server_files.py; do
     assert_line --index "${number%%=*}" --partial "$REPO/utils/${number#*=} "
   done
-  assert_line --index 10 "$REPO/utils/base_image.sh docker $work/target.env $work/base_image"
-  assert_line --index 13 "$REPO/utils/build_image.sh docker $work/target.env $work/base_image $work/labels $work/context triton_candidate:XXXXXX"
-  assert_line --index 15 'docker tag triton_candidate:XXXXXX triton_cls_model:3'
+  assert_line --index 11 "$REPO/utils/base_image.sh docker $work/target.env $work/base_image"
+  assert_line --index 14 "$REPO/utils/build_image.sh docker $work/target.env $work/base_image $work/labels $work/context triton_candidate:XXXXXX"
+  assert_line --index 16 'docker tag triton_candidate:XXXXXX triton_cls_model:3'
 }
 
 @test "a dry run for other hardware writes and starts nothing" {

@@ -50,8 +50,8 @@ refuse_target() {
   use_build tuned
   assert_success
   assert_output triton_ensemble_model:latest
-  assert_regex "$stderr" $'\n''\[8/17\] lint the repository [0-9.]+ s'$'\n''\[9/17\] tune it on this machine [0-9.]+ s'$'\n'
-  assert_regex "$stderr" $'\n''\[10/17\] serve it, compare answers '
+  assert_regex "$stderr" $'\n''\[9/18\] lint the repository [0-9.]+ s'$'\n''\[10/18\] tune it on this machine [0-9.]+ s'$'\n'
+  assert_regex "$stderr" $'\n''\[11/18\] serve it, compare answers '
 }
 
 @test "the gate starts its server behind the tuning" {
@@ -62,7 +62,7 @@ refuse_target() {
 
 @test "what was measured is shown behind the line of the step" {
   use_build tuned
-  assert_regex "$stderr" 'tune it on this machine [0-9.]+ s'$'\n'"${TABLE//|/\\|}"$'\n''\[10/17\] '
+  assert_regex "$stderr" 'tune it on this machine [0-9.]+ s'$'\n'"${TABLE//|/\\|}"$'\n''\[11/18\] '
 }
 
 @test "with --quiet what was measured is not shown" {
@@ -121,10 +121,10 @@ refuse_target() {
   run --separate-stderr make_image --dry-run --no-image --tune --tune-budget-s 60 "${INPUTS[@]}"
   assert_success
   work="$REPO/build/ensemble_model.XXXXXX"
-  assert_equal "${#lines[@]}" 10
-  assert_line --index 7 --partial lint_repository.py
-  assert_line --index 8 "$PYTHON $REPO/utils/tune.py --table $work/details --progress $work/progress --plot $work/tuning.png --budget-s 60 $work/context/models"
-  assert_line --index 9 --partial gate.sh
+  assert_equal "${#lines[@]}" 11
+  assert_line --index 8 --partial lint_repository.py
+  assert_line --index 9 "$PYTHON $REPO/utils/tune.py --table $work/details --progress $work/progress --plot $work/tuning.png --budget-s 60 $work/context/models"
+  assert_line --index 10 --partial gate.sh
 }
 
 @test "options of the tuning alone are refused" {
@@ -158,7 +158,7 @@ refuse_target() {
   for value in 1 50 0.5 .25 12.125 100000 00.1 0.10; do
     run --separate-stderr make_image --dry-run --no-image --tune --latency-budget-ms "$value" "${INPUTS[@]}"
     assert_success
-    assert_line --index 8 --partial " --latency-budget-ms $value "
+    assert_line --index 9 --partial " --latency-budget-ms $value "
   done
 }
 

@@ -182,6 +182,7 @@ case "$SCRIPT" in
     value_after --hardware "$@"
     printf '{\n  "hardware": "%s"\n}\n' "$VALUE" >"${!#}/hardware.json"
     ;;
+  describe_api.py) printf '{}\n' | tee -- "$1/front.json" >"$1/openapi.json" ;;
   template_variables.py)
     need_report "${*: -3:1}"
     value_after --output "$@"
