@@ -1,0 +1,52 @@
+"""The image of a tiny BERT and one container of it that outlives what all tests do to it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.containers import docker
+from tests.image.conftest import build, docker_answers
+from tests.reliability.service import Model, Service, serving
+from tests.texts import texts
+from tests.variants import VARIANTS
+
+__all__ = ["docker_answers"]
+
+QUESTIONS = 40
+
+
+def make_model(factory: pytest.TempPathFactory, variant: str) -> Model:
+    built = build(VARIANTS[variant], factory.mktemp(variant), f"steady_{variant}")
+    questions = texts(QUESTIONS)
+    pairs = questions[::-1] if built.variant.pairs else None
+    return Model(built, questions, built.variant.answers(built.inputs, questions, pairs))
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """A tiny BERT, at most 4 texts in a batch."""
+    made = make_model(tmp_path_factory, "bert")
+    yield made
+    docker("rmi", "--force", made.built.image, check=False)
+
+
+@pytest.fixture(scope="session")
+def pair_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """The same for pairs: the second text of each question is one from the other end."""
+    made = make_model(tmp_path_factory, "pairs")
+    yield made
+    docker("rmi", "--force", made.built.image, check=False)
+
+
+@pytest.fixture(scope="session")
+def common(model: Model) -> Iterator[Service]:
+    """A container with default settings, for all tests that it has to survive."""
+    with serving(model) as service:
+        yield service
+
+
+@pytest.fixture
+def server(common: Service) -> Iterator[Service]:
+    """The common container; after each test it has to be as it was."""
+    yield common
+    common.assert_steady()

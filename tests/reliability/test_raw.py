@@ -1,0 +1,41 @@
+"""Why there is a front: what one request does to the server behind it."""
+
+import numpy as np
+import pytest
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.utils import InferenceServerException
+
+from tests.containers import running
+from tests.reliability.service import Model, Service, serving, state
+from tests.reliability.wire import message
+
+pytestmark = pytest.mark.reliability
+
+# B1: the size of a class of strings is one divided by zero.
+KILL = (
+    b'{"inputs":[{"name":"text_input","shape":[1,1],"datatype":"BYTES","data":["ok"]}],'
+    b'"outputs":[{"name":"labels","parameters":{"classification":1}}]}'
+)
+
+
+def test_without_a_front_one_request_ends_the_server(model: Model) -> None:
+    with running(model.built.image, "--env=FRONT=off") as container:
+        server = Service(container, model, state(container))
+        server.wait_until_ready()
+        server.assert_right()
+        assert server.ask(message("POST", f"{model.path}/infer", KILL)) is None
+        assert server.wait_for_end(10) != 0
+
+
+def test_over_grpc_which_has_no_front_the_same_request_ends_the_container(model: Model) -> None:
+    with serving(model, "--env=GRPC=on") as server:
+        client = InferenceServerClient(
+            server.container.address(8001), channel_args=[("grpc.enable_http_proxy", 0)]
+        )
+        tensor = InferInput("text_input", [1, 1], "BYTES")
+        tensor.set_data_from_numpy(np.array([[b"ok"]], dtype=object))
+        with pytest.raises(InferenceServerException):
+            output = InferRequestedOutput("labels", class_count=1)
+            client.infer(model.built.model_name, [tensor], outputs=[output])
+        client.close()
+        assert server.wait_for_end(10) != 0
