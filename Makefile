@@ -1,6 +1,6 @@
 # Every target does its own set-up.
 .PHONY: help setup setup-dev setup-optimum setup-storage demo test lint test-unit test-shell test-storages test-server test-architectures test-optimum \
-  test-image test-arm64 bench bench-quick bench-perf-analyzer bench-packages bench-build bench-hardware bench-accuracy supported-models bench-export lock format clean
+  test-image test-reliability test-arm64 bench bench-quick bench-perf-analyzer bench-packages bench-build bench-hardware bench-accuracy supported-models bench-export lock format clean
 
 PYTHON_IN_VENV := .venv/bin/python
 
@@ -48,6 +48,9 @@ test-optimum: setup-dev ## Tests of --exporter optimum in its own environment
 
 test-image: setup-dev ## Tests on real images
 	@scripts/test.sh image
+
+test-reliability: setup-dev ## The long form of what a served image must survive, into docs/reliability.md
+	@scripts/with_docker.sh $(PYTHON_IN_VENV) -m benchmarks.reliability
 
 test-arm64: setup-dev ## An image for arm64 on x86-64; needs qemu-user-static, binfmt-support, arch-test
 	@scripts/test.sh arm64

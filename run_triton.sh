@@ -19,7 +19,8 @@ Options:
   --http-port N        default 8000
   --grpc-port N        default 8001
   --metrics-port N     default 8002
-  --address ADDRESS    listen here only (default: all addresses)
+  --address ADDRESS    listen here only (default: all addresses for an image;
+                       127.0.0.1 for a repository, which nothing protects)
   --shm-size SIZE      shared memory of the container (default 256m)
   --engine NAME        docker or podman (default: the first that answers)
   --gpus               give all GPUs to the container
@@ -34,7 +35,7 @@ EOF
 
 parse_arguments() {
   REPOSITORY='' IMAGE='' HTTP_PORT=8000 GRPC_PORT=8001 METRICS_PORT=8002
-  ADDRESS='0.0.0.0' SHM_SIZE='256m' WANTED_ENGINE='' HARDWARE='' GPUS=0 SERVE_OPTIONS=()
+  ADDRESS='' SHM_SIZE='256m' WANTED_ENGINE='' HARDWARE='' GPUS=0 SERVE_OPTIONS=()
   while [[ $# -gt 0 ]]; do
     case "$1" in
       -h | --help)
@@ -111,6 +112,7 @@ serve_repository() {
   local python server
   python="$(find_python)"
   server="$("$python" "$ROOT/utils/embedded_server.py" --hardware "${HARDWARE:-"$(repository_hardware)"}")"
+  ADDRESS="${ADDRESS:-127.0.0.1}"
   MODEL_REPOSITORY="$REPOSITORY" exec "$server/bin/serve" \
     --http-address="$ADDRESS" --http-port="$HTTP_PORT" \
     --grpc-address="$ADDRESS" --grpc-port="$GRPC_PORT" \
@@ -123,6 +125,7 @@ serve_image() {
   engine_has_image "$IMAGE" || die "$IMAGE" "no such image in $ENGINE"
   GPU_OPTIONS=()
   [[ "$GPUS" == 0 ]] || set_gpu_options
+  ADDRESS="${ADDRESS:-0.0.0.0}"
   exec "$ENGINE" run --rm --shm-size="$SHM_SIZE" "${GPU_OPTIONS[@]}" \
     --publish "$ADDRESS:$HTTP_PORT:8000" \
     --publish "$ADDRESS:$GRPC_PORT:8001" \

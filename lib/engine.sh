@@ -148,7 +148,7 @@ set_gpu_options() {
 engine_run_gated() {
   local name="$1" image="$2" http_port="$3" grpc_port="$4" gpu="$5"
   shift 5
-  local publish=(--publish "127.0.0.1:$http_port:8000" --publish "127.0.0.1:$grpc_port:8001")
+  local publish=(--publish "127.0.0.1:$http_port:8000" --publish "127.0.0.1:$grpc_port:8001" --env GRPC=on)
   GPU_OPTIONS=()
   if [[ "$gpu" == 1 ]]; then
     set_gpu_options
@@ -166,7 +166,7 @@ engine_run_gated() {
     buildah)
       buildah from --name "$name" --pull-never "$image" >/dev/null
       # Without tini, which would keep the server from buildah's signals.
-      exec buildah run --isolation chroot "$name" -- /opt/tritonserver/bin/serve \
+      exec buildah run --isolation chroot --env FRONT=off "$name" -- /opt/tritonserver/bin/serve \
         --http-address=127.0.0.1 --http-port="$http_port" \
         --grpc-address=127.0.0.1 --grpc-port="$grpc_port" --allow-metrics=false "$@"
       ;;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests: all parts, or the ones named.
-# Usage: test.sh [PART ...], or test.sh format; all parts but arm64 if none is named
+# Usage: test.sh [PART ...], or test.sh format; all parts but reliability and arm64 if none is named
 set -Eeuo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # shellcheck source=lib/log.sh
@@ -8,7 +8,8 @@ source "$ROOT/lib/log.sh"
 cd "$ROOT"
 export PATH="$ROOT/.venv/bin:$PATH"
 
-# What runs when no part is named; arm64 makes a second base image and is asked for by name.
+# What runs when no part is named. arm64 makes a second base image, reliability measures times: they are
+# asked for by name.
 readonly PARTS=(lint unit shell storages server architectures optimum image)
 
 shell_files() {
@@ -37,7 +38,7 @@ format() {
 run_part() {
   case "$1" in
     lint) lint ;;
-    unit) pytest -m 'not storages and not server and not architectures and not optimum and not image and not arm64' ;;
+    unit) pytest -m 'not storages and not server and not architectures and not optimum and not image and not reliability and not arm64' ;;
     shell) bats tests/shell ;;
     storages) pytest -m storages ;;
     server) pytest -m server ;;
@@ -47,9 +48,10 @@ run_part() {
       pytest -m optimum
       ;;
     image) scripts/with_docker.sh pytest -m image ;;
+    reliability) scripts/with_docker.sh pytest -m reliability ;;
     arm64) scripts/with_docker.sh pytest -m arm64 ;;
     format) format ;;
-    *) usage_error "$1" 'unknown part' "one of ${PARTS[*]} arm64" ;;
+    *) usage_error "$1" 'unknown part' "one of ${PARTS[*]} reliability arm64" ;;
   esac
 }
 

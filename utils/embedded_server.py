@@ -25,7 +25,7 @@ from utils.targets.profiles import Profile, profile_names, read_profile
 from utils.wheels import Wheels, download_wheels, unpack_wheels
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN_FILES = ("server/bin", "backends", "utils/in_process_backend.py")
+OWN_FILES = ("server/bin", "server/front", "backends", "utils/in_process_backend.py")
 
 # NumPy 1.26 has wheels for these.
 PYTHON_VERSIONS = ("3.11", "3.12")
@@ -104,6 +104,7 @@ def lay_out(target: Path, wheels: Path, backend: Path, variant: Variant) -> None
         path.unlink()
 
     copy_folder(ROOT / "server" / "bin", target / "bin")
+    copy_folder(ROOT / "server" / "front", target / "front")
     for name in ("python", "classifier", *variant.profile.backends):
         # A backend's folder is all that Triton shows to its Python.
         for part in ("shared", name):

@@ -43,7 +43,9 @@ def write_additions(lock_file: Path, machine: str, cache: Path, target: Path) ->
     wheels = Wheels(lock_file, machine, "3.12")
     unpack_wheels(wheels, download_wheels(wheels, cache), target / PACKAGES)
     shutil.rmtree(target / PACKAGES / "bin", ignore_errors=True)
-    shutil.copytree(SERVERS / "bin", target / "bin", ignore=shutil.ignore_patterns("__pycache__"))
+    # They have no front, nor what starts it.
+    left_out = shutil.ignore_patterns("__pycache__", "supervise.py")
+    shutil.copytree(SERVERS / "bin", target / "bin", ignore=left_out)
     for path in (target / "bin").iterdir():
         path.chmod(0o755)
     # Whatever the umask was: the image's user owns none of them.

@@ -18,7 +18,7 @@ def test_an_image_answers_200_texts_as_the_original_over_http_and_grpc(any_built
     variant, questions = any_built.variant, texts(200)
     pairs = questions[100:] + questions[:100] if variant.pairs else None
     expected = variant.answers(any_built.inputs, questions, pairs)
-    with running(any_built.image) as container:
+    with running(any_built.image, "--env=GRPC=on") as container:
         for server in (container.http, container.grpc):
             got = classify_all(server, any_built.model_name, questions, pairs)
             assert_same(expected, got, variant.top_k)

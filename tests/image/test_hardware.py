@@ -53,7 +53,7 @@ def test_an_openvino_image_answers_in_the_best_precision_of_the_machine(checkpoi
         assert label(image, "verified") == "on this hardware"
         with running(image) as container:
             assert f"threads, {precision.replace('fp', 'f')}" in container.log
-            assert container.grpc.classify("test_openvino", ["ok"] * 4)
+            assert container.http.classify("test_openvino", ["ok"] * 4)
 
 
 def test_a_gpu_image_says_in_one_line_what_its_machine_lacks(cuda: str) -> None:

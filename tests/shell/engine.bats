@@ -330,7 +330,7 @@ run_gated() {
   assert_success
 }
 
-readonly PORTS='--publish 127\.0\.0\.1:18000:8000 --publish 127\.0\.0\.1:18001:8001'
+readonly PORTS='--publish 127\.0\.0\.1:18000:8000 --publish 127\.0\.0\.1:18001:8001 --env GRPC=on'
 
 @test "docker runs the gated image on the loopback address and removes it" {
   run_gated docker 0
@@ -346,6 +346,21 @@ readonly PORTS='--publish 127\.0\.0\.1:18000:8000 --publish 127\.0\.0\.1:18001:8
   run_gated buildah 0
   assert_called 'buildah from --name name --pull-never triton_cls:1'
   assert_called 'buildah run .*name -- .*/serve --http-address=127\.0\.0\.1 --http-port=18000 --grpc-address=127\.0\.0\.1 --grpc-port=18001 --allow-metrics=false'
+}
+
+@test "docker and podman open gRPC, whose answers are compared too, and leave the front on" {
+  local engine
+  for engine in docker podman; do
+    run_gated "$engine" 0
+    assert_called "$engine run .* --env GRPC=on triton_cls:1"
+    assert_not_called "$engine run .*FRONT=.*"
+  done
+}
+
+@test "buildah, which publishes no ports, runs the gated image's server without its front" {
+  run_gated buildah 0
+  assert_called 'buildah run --isolation chroot --env FRONT=off name -- .*'
+  assert_not_called 'buildah run .*GRPC=.*'
 }
 
 @test "each engine passes the server's options on behind the image" {

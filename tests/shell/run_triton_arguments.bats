@@ -215,10 +215,20 @@ occupy() {
 
 @test "a repository is served at the chosen ports and address without an engine" {
   mkdir 'my repository'
-  triton "${FREE[@]}" --address 127.0.0.1 --repository 'my repository'
+  triton "${FREE[@]}" --address 127.0.0.2 --repository 'my repository'
   assert_success
-  assert_called "serve MODEL_REPOSITORY=my\\\\ repository --http-address=127.0.0.1 --http-port=${FREE[1]} --grpc-address=127.0.0.1 --grpc-port=${FREE[3]} --metrics-address=127.0.0.1 --metrics-port=${FREE[5]}"
+  assert_called "serve MODEL_REPOSITORY=my\\\\ repository --http-address=127.0.0.2 --http-port=${FREE[1]} --grpc-address=127.0.0.2 --grpc-port=${FREE[3]} --metrics-address=127.0.0.2 --metrics-port=${FREE[5]}"
   assert_not_called '(docker|podman|buildah) .*'
+}
+
+@test "a repository is served on the loopback address unless another is asked for" {
+  triton "${FREE[@]}" --repository .
+  assert_called 'serve .* --http-address=127\.0\.0\.1 .* --grpc-address=127\.0\.0\.1 .* --metrics-address=127\.0\.0\.1 .*'
+}
+
+@test "--address opens a repository's server to others" {
+  triton "${FREE[@]}" --address 0.0.0.0 --repository .
+  assert_called 'serve .* --http-address=0\.0\.0\.0 .* --grpc-address=0\.0\.0\.0 .* --metrics-address=0\.0\.0\.0 .*'
 }
 
 # rendered_for HARDWARE: the folder `repository`

@@ -385,7 +385,7 @@ def test_every_assignment_is_one_quoted_line() -> None:
     target = replace(chosen(), lacks="it's $(not) here")
     for name, value in assignments(target).items():
         assert shlex.split(f"{name}={shlex.quote(value)}") == [f"{name}={value}"]
-    assert assignments(target)["BASE_PACKAGES"].startswith("libpython3.11 libstdc++6 ")
+    assert assignments(target)["BASE_PACKAGES"].startswith("libnginx-mod-http-lua libpython3.11 ")
 
 
 def test_the_command_writes_the_same_to_the_named_file(tmp_path: Path) -> None:

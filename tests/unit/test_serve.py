@@ -75,7 +75,8 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
 
 def serve(tree: Path, repository: Repository, *words: str, **environment: str) -> Result:
     """Run it to its end."""
-    unset = ("ALLOW_FALLBACK", "SEPARATE_STEPS", "AIP_MODE", "LD_LIBRARY_PATH")
+    unset = {"ALLOW_FALLBACK", "SEPARATE_STEPS", "AIP_MODE", "LD_LIBRARY_PATH"}
+    unset |= {"FRONT", "MODEL_REPOSITORY_IMAGE"}
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     return subprocess.run(
         [tree / "bin" / "serve", *words],
@@ -307,3 +308,141 @@ def test_the_systems_python_looks_at_the_machine_where_the_tree_has_none(
     python = fake_python(tmp_path / "bin", "fallback")
     result = serve(tree, repository, PATH=f"{python}:{os.environ['PATH']}")
     assert FALLBACK in started(result)
+
+
+# In place of supervise.py, which tests/unit/test_supervise.py is about.
+SUPERVISE_STUB = """\
+import sys
+print("supervised", *sys.argv[1:], sep="\\n")
+"""
+
+IN_IMAGE = {"MODEL_REPOSITORY_IMAGE": "1"}
+
+
+@pytest.fixture
+def with_front(tree: Path) -> Path:
+    """The tree of a server that can have a front."""
+    (tree / "front").mkdir()
+    (tree / "bin" / "supervise.py").write_text(SUPERVISE_STUB)
+    return tree
+
+
+def is_supervised(result: Result) -> bool:
+    """Whether the server was started by the supervisor."""
+    assert result.returncode == 0, result.stderr
+    return result.stdout.startswith("supervised\n")
+
+
+def refusal(result: Result) -> str:
+    """The one line of a start that was asked for what cannot be."""
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def test_in_an_image_the_embedded_server_has_a_front(
+    with_front: Path, repository: Repository
+) -> None:
+    result = serve(with_front, repository, **IN_IMAGE)
+    assert is_supervised(result)
+    assert result.stdout.splitlines()[1] == f"{with_front}/bin/tritonserver"
+
+
+def test_the_front_changes_nothing_of_how_the_server_is_started(
+    with_front: Path, repository: Repository
+) -> None:
+    words = ["--log-verbose=1"]
+    alone = started(serve(with_front, repository, *words))
+    assert started(serve(with_front, repository, *words, **IN_IMAGE)) == alone
+
+
+def test_outside_of_an_image_there_is_no_front_unless_one_is_asked_for(
+    with_front: Path, repository: Repository
+) -> None:
+    assert not is_supervised(serve(with_front, repository))
+    assert is_supervised(serve(with_front, repository, FRONT="on"))
+
+
+def test_a_front_that_is_turned_off_is_not_there_in_an_image_either(
+    with_front: Path, repository: Repository
+) -> None:
+    assert not is_supervised(serve(with_front, repository, FRONT="off", **IN_IMAGE))
+
+
+def test_an_empty_front_is_one_that_was_not_set(with_front: Path, repository: Repository) -> None:
+    assert not is_supervised(serve(with_front, repository, FRONT=""))
+    assert is_supervised(serve(with_front, repository, FRONT="", **IN_IMAGE))
+
+
+@pytest.mark.parametrize("value", ["1", "ON", "no"])
+def test_a_front_that_is_neither_on_nor_off_is_refused(
+    value: str, with_front: Path, repository: Repository
+) -> None:
+    line = refusal(serve(with_front, repository, FRONT=value, **IN_IMAGE))
+    assert line == f"error: FRONT: must be on or off, not '{value}'"
+
+
+def test_a_server_without_a_front_is_served_alone_in_its_image(
+    tree: Path, repository: Repository
+) -> None:
+    assert not is_supervised(serve(tree, repository, **IN_IMAGE))
+
+
+@pytest.mark.parametrize(
+    "name", ["API_KEY", "API_KEY_FILE", "TLS_CERTIFICATE_FILE", "TLS_KEY_FILE"]
+)
+def test_an_image_without_a_front_refuses_what_only_a_front_keeps(
+    name: str, tree: Path, repository: Repository
+) -> None:
+    line = refusal(serve(tree, repository, **IN_IMAGE, **{name: "x"}))
+    assert line == f"error: {name}: is for a server with a front"
+    # On a user's own machine it may be for something else.
+    assert not is_supervised(serve(tree, repository, **{name: "x"}))
+
+
+def test_a_front_that_is_asked_for_and_not_there_is_refused(
+    tree: Path, repository: Repository
+) -> None:
+    line = refusal(serve(tree, repository, FRONT="on"))
+    assert line == "error: FRONT: is on, but this server has none"
+
+
+ADDRESSES = [
+    f"--{name}{part}"
+    for name in ("http", "grpc", "metrics")
+    for part in ("-port=18000", "-address=0.0.0.0")
+] + ["--allow-http=true", "--allow-grpc=true", "--allow-metrics=false"]
+
+
+@pytest.mark.parametrize("argument", ADDRESSES)
+def test_behind_a_front_the_servers_addresses_are_not_for_the_user_to_choose(
+    argument: str, with_front: Path, repository: Repository
+) -> None:
+    line = refusal(serve(with_front, repository, argument, **IN_IMAGE))
+    name = argument.split("=")[0]
+    assert line.startswith(f"error: {name}: is for a server without a front (")
+
+
+def test_an_address_in_a_word_of_its_own_is_refused_too(
+    with_front: Path, repository: Repository
+) -> None:
+    line = refusal(serve(with_front, repository, "--http-port", "18000", **IN_IMAGE))
+    assert line.startswith("error: --http-port: ")
+
+
+@pytest.mark.parametrize("argument", ADDRESSES)
+def test_without_a_front_addresses_reach_the_server(
+    argument: str, with_front: Path, repository: Repository
+) -> None:
+    arguments = started(serve(with_front, repository, argument, FRONT="off", **IN_IMAGE))
+    assert arguments[-1] == argument
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["--grpc-use-ssl=true", "--http-thread-count=4", "--metrics-interval-ms=500"],
+)
+def test_what_is_no_address_reaches_the_server_behind_a_front(
+    argument: str, with_front: Path, repository: Repository
+) -> None:
+    assert started(serve(with_front, repository, argument, **IN_IMAGE))[-1] == argument

@@ -134,7 +134,7 @@ def test_nvidias_images_get_packages_and_how_to_start_them_and_no_server(
     found = (path for path in (tmp_path / "server").rglob("*") if path.is_file())
     names = {str(path.relative_to(tmp_path / "server")) for path in found}
     assert names == {
-        *("bin/healthcheck", "bin/machine.py", "bin/serve"),
+        *("bin/healthcheck", "bin/machine.py", "bin/readiness.py", "bin/serve"),
         "packages/tokenizers.py",
     }
     for path in (tmp_path / "server" / "bin").iterdir():
