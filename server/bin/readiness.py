@@ -1,14 +1,17 @@
-"""Whether the server in this container is ready, as its clients are told."""
+"""What the clients of this container are told who ask whether it is ready."""
 
 import http.client
 import ssl
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 
+READY = 200
 
-def is_ready(environment: Mapping[str, str], seconds: float, *, log: bool = True) -> bool:
-    """Ask this container's own HTTP port; HTTP_PORT names it when it is not 8000."""
+
+def readiness(environment: Mapping[str, str], seconds: float, *, log: bool = True) -> int:
+    """Status of the answer, 0 for none; HTTP_PORT names the port when it is not 8000."""
     scheme = "https" if environment.get("TLS_CERTIFICATE_FILE") else "http"
     url = f"{scheme}://127.0.0.1:{environment.get('HTTP_PORT', '8000')}/v2/health/ready"
     # A certificate is for the names that clients use.
@@ -21,8 +24,12 @@ def is_ready(environment: Mapping[str, str], seconds: float, *, log: bool = True
     )
     try:
         with opener.open(url, timeout=seconds) as response:
-            return bool(response.status == 200)
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        if log:
+            print(f"error: {url}: {str(error).strip()}", file=sys.stderr)
+        return error.code
     except (OSError, http.client.HTTPException) as error:
         if log:
             print(f"error: {url}: {str(error).strip()}", file=sys.stderr)
-        return False
+        return 0

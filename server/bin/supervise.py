@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from readiness import is_ready
+from readiness import READY, readiness
 
 FRONT = Path(__file__).resolve().parents[1] / "front"
 
@@ -327,13 +327,14 @@ def watch(server: subprocess.Popen[bytes], front: subprocess.Popen[bytes]) -> in
             print(f"error: nginx: ended with {front.returncode}", file=sys.stderr)
             return 1
         if time.monotonic() - asked >= POLL_SECONDS:
-            ready = is_ready(os.environ, ANSWER_SECONDS, log=False)
+            status = readiness(os.environ, ANSWER_SECONDS, log=False)
             now, work = time.monotonic(), cpu_seconds(server.pid)
-            was_ready = was_ready or ready
+            was_ready = was_ready or status == READY
             # A container that was paused has not been silent for as long.
             passed = min(now - asked, POLL_SECONDS + ANSWER_SECONDS)
-            if ready or not was_ready:
+            if status == READY or (status and not was_ready):
                 # What is loading has never been ready: how long that takes is the model's affair.
+                # That it is, the front says at once.
                 silent, busy = 0.0, 0.0
             elif work - worked >= BUSY_SHARE * passed:
                 busy += passed

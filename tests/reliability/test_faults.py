@@ -296,8 +296,8 @@ def test_a_port_that_somebody_has_ends_the_start(server: Service, model: Model) 
 # name themselves, not yet their files.
 DAMAGED = {
     "model_onnx/1/model.onnx": (b"\x08\x07garbage", "model.onnx"),
-    "text_preprocessing/1/tokenizer.json": (None, "text_preprocessing: "),
-    "post_processing/1/id2label.json": (b'{"0": ', "post_processing: "),
+    "text_preprocessing/1/tokenizer.json": (None, "text_preprocessing: tokenizer.json: "),
+    "post_processing/1/id2label.json": (b'{"0": ', "post_processing: id2label.json: "),
     "front.json": (b'{"model": ', "front.json"),
     "hardware.json": (b"[", "hardware.json"),
 }

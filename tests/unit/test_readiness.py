@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from readiness import is_ready
+from readiness import READY, readiness
 
 from tests.unit.commands import ROOT, Result, error_line
 from utils.free_ports import free_ports
@@ -94,53 +94,55 @@ def check(environment: dict[str, str]) -> Result:
 
 def test_a_server_that_says_200_is_ready() -> None:
     with server(200) as environment:
-        assert is_ready(environment, SECONDS)
+        assert readiness(environment, SECONDS) == READY
 
 
 @pytest.mark.parametrize("status", [204, 400, 404, 500, 503])
-def test_a_server_that_says_anything_else_is_not_ready(status: int) -> None:
+def test_a_server_that_says_anything_else_is_told_by_what_it_says(status: int) -> None:
     with server(status) as environment:
-        assert not is_ready(environment, SECONDS)
+        assert readiness(environment, SECONDS) == status
 
 
-def test_where_nobody_listens_nobody_is_ready() -> None:
+def test_where_nobody_listens_there_is_no_answer() -> None:
     (port,) = free_ports(1)
-    assert not is_ready({"HTTP_PORT": str(port)}, SECONDS)
+    assert readiness({"HTTP_PORT": str(port)}, SECONDS) == 0
 
 
-def test_a_server_that_does_not_answer_in_time_is_not_ready() -> None:
+def test_a_server_that_does_not_answer_in_time_gives_none() -> None:
     started = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert not is_ready({"HTTP_PORT": str(silent.getsockname()[1])}, 0.1)
+        assert readiness({"HTTP_PORT": str(silent.getsockname()[1])}, 0.1) == 0
     assert time.monotonic() - started < SECONDS
 
 
 @pytest.mark.parametrize("reply", [b"", b"\0\xff\n\n", b"HTTP/1.1 two\r\n\r\n", b"SSH-2.0-x\r\n"])
-def test_what_is_no_http_server_is_not_ready(reply: bytes) -> None:
+def test_what_is_no_http_server_gives_none(reply: bytes) -> None:
     with says(reply) as environment:
-        assert not is_ready(environment, SECONDS)
+        assert readiness(environment, SECONDS) == 0
 
 
 @pytest.mark.parametrize("port", ["", "http", "80 00", "99999"])
-def test_a_port_that_is_none_is_not_ready(port: str) -> None:
-    assert not is_ready({"HTTP_PORT": port}, 0.5)
+def test_a_port_that_is_none_gives_none(port: str) -> None:
+    assert readiness({"HTTP_PORT": port}, 0.5) == 0
 
 
 def test_a_server_with_a_certificate_is_asked_under_whatever_name_it_has(certificate: Path) -> None:
     with server(200, certificate) as environment:
-        assert is_ready(environment, SECONDS)
+        assert readiness(environment, SECONDS) == READY
 
 
 def test_a_server_with_a_certificate_is_not_ready_without_tls(certificate: Path) -> None:
     with server(200) as environment:
-        assert not is_ready({**environment, "TLS_CERTIFICATE_FILE": str(certificate)}, SECONDS)
+        assert (
+            readiness({**environment, "TLS_CERTIFICATE_FILE": str(certificate)}, SECONDS) != READY
+        )
 
 
 def test_no_proxy_comes_between(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with server(200) as environment:
-        assert is_ready(environment, SECONDS)
+        assert readiness(environment, SECONDS) == READY
 
 
 def test_port_8000_is_asked_where_no_other_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,13 +153,13 @@ def test_port_8000_is_asked_where_no_other_is_named(monkeypatch: pytest.MonkeyPa
         raise ConnectionRefusedError
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    assert not is_ready({}, SECONDS)
+    assert readiness({}, SECONDS) != READY
     assert asked == [("127.0.0.1", 8000)]
 
 
 def test_why_is_told_on_stderr_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with server(503) as environment:
-        is_ready(environment, SECONDS)
+        readiness(environment, SECONDS)
     (line,) = capsys.readouterr().err.splitlines()
     url = f"http://127.0.0.1:{environment['HTTP_PORT']}/v2/health/ready"
     assert line == f"error: {url}: HTTP Error 503: Service Unavailable"
@@ -165,7 +167,7 @@ def test_why_is_told_on_stderr_in_one_line(capsys: pytest.CaptureFixture[str]) -
 
 def test_why_is_not_told_to_who_asks_all_the_time(capsys: pytest.CaptureFixture[str]) -> None:
     with server(503) as environment:
-        is_ready(environment, SECONDS, log=False)
+        readiness(environment, SECONDS, log=False)
     assert capsys.readouterr().err == ""
 
 

@@ -488,9 +488,10 @@ class Watched:
         self.answers: Callable[[float], bool] = lambda _: True
         self.asking_seconds = 0.0
         self.share = 0.0
+        self.otherwise = 503
         clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep)
         monkeypatch.setattr(supervise, "time", clock)
-        monkeypatch.setattr(supervise, "is_ready", self.is_ready)
+        monkeypatch.setattr(supervise, "readiness", self.readiness)
         monkeypatch.setattr(supervise, "cpu_seconds", lambda _: self.share * self.now)
 
     def sleep(self, seconds: float) -> None:
@@ -499,11 +500,11 @@ class Watched:
         if self.pauses and self.now >= self.pauses[0][0]:
             self.now += self.pauses.pop(0)[1]
 
-    def is_ready(self, *_: Any, **__: Any) -> bool:
+    def readiness(self, *_: Any, **__: Any) -> int:
         """What is told who asks now."""
         ready = self.answers(self.now)
         self.now += 0.0 if ready else self.asking_seconds
-        return ready
+        return 200 if ready else self.otherwise
 
     def until(self, seconds: float) -> tuple[int, float]:
         """The status and the time of the end; 99 for the one that comes at `seconds`."""
@@ -524,6 +525,13 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 def test_a_server_that_always_answers_is_left_alone(watched: Watched) -> None:
     assert watched.until(3600)[0] == 99
+
+
+def test_a_front_that_never_answers_is_not_waited_for(watched: Watched) -> None:
+    watched.answers, watched.otherwise = lambda _: False, 0
+    status, ended = watched.until(3600)
+    assert status == 1
+    assert ended <= 10 + supervise.POLL_SECONDS + supervise.ANSWER_SECONDS
 
 
 def test_a_model_may_load_for_as_long_as_it_takes(watched: Watched) -> None:

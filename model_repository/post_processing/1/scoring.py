@@ -71,16 +71,27 @@ def numbers(scores: Array) -> list[str]:
     return [f"[{', '.join(str(score) for score in row)}]" for row in scores]
 
 
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
 class Scoring:
     """Logits to what post_processing gives.
 
     Args:
         folder: with labels and, of a multi-label model, thresholds (index or label to value).
         config: post_processing's configuration, as JSON.
+
+    Raises:
+        ValueError: names a file that is no JSON.
+        OSError: one is not there.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        id2label = json.loads((folder / "id2label.json").read_text(encoding="utf-8"))
+        id2label = _read(folder / "id2label.json")
         self._labels = [id2label[str(index)] for index in range(len(id2label))]
         self._encoded = np.array([label.encode("utf-8") for label in self._labels], dtype=object)
         parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
@@ -89,7 +100,7 @@ class Scoring:
         self._top_k = int(parameters["top_k"])
         self._thresholds = None
         if self._problem_type == "multi_label_classification":
-            thresholds = json.loads((folder / "thresholds.json").read_text(encoding="utf-8"))
+            thresholds = _read(folder / "thresholds.json")
             self._thresholds = np.array([thresholds[name] for name in self._labels], np.float32)
 
     def outputs(self, logits: Array, wanted: Collection[str]) -> dict[str, Array]:

@@ -208,7 +208,7 @@ def read_tokenization(folder: Path, config: Mapping[str, Any]) -> Tokenization:
     """The tokenization of a version folder, as text_preprocessing's configuration (as JSON) says.
 
     Raises:
-        ValueError: an output that no tokenizer makes.
+        ValueError: an output that no tokenizer makes, or no tokenizer in the file.
     """
     parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
     types = {entry["name"]: entry["data_type"] for entry in config["output"]}
@@ -217,13 +217,21 @@ def read_tokenization(folder: Path, config: Mapping[str, Any]) -> Tokenization:
     if unknown:
         raise ValueError(f"no tokenizer makes {', '.join(unknown)}")
     return Tokenization(
-        Tokenizer.from_file(str(folder / "tokenizer.json")),
+        _read_tokenizer(folder / "tokenizer.json"),
         pairs=len(config["input"]) == 2,
         long_text=parameters["long_text"],
         max_windows=int(parameters["max_windows"]),
         length_multiple=int(parameters["length_multiple"]),
         types={name: NUMPY_TYPES[data_type] for name, data_type in types.items()},
     )
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:
+        # The library's own words do not name it.
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 def decoded(name: str, rows: npt.NDArray[np.object_]) -> list[str]:
