@@ -176,6 +176,7 @@ def test_the_readmes_way_by_hand_gives_an_image_that_answers(built: Built, tmp_p
       $PYTHON utils/template_variables.py -o {tmp_path}/variables.env {tmp_path}/artifacts by_hand 4
       ./process_template.sh --variables {tmp_path}/variables.env model_repository {context}/models
       utils/fill_repository.sh {tmp_path}/artifacts {context}/models
+      $PYTHON utils/describe_api.py {context}/models
       $PYTHON utils/server_files.py {context}/server
       mkdir {context}/certificates
       $PYTHON utils/choose_target.py -o {tmp_path}/target.env

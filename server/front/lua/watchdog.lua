@@ -8,26 +8,32 @@ local state = ngx.shared.front
 
 local EVERY_SECONDS = 0.5
 local POLL_SECONDS = 0.1
--- Without an answer for so long, the server is not ready.
+-- Without an answer for so long, the server is not ready; or for twice as long as the slowest of late
+-- took, where long texts on a small machine take longer than that.
 local PATIENCE_SECONDS = 2.5
+local LATE_SECONDS = 300
 local PROBE_MILLISECONDS = 60000
 
--- The model has answered.
-function M.note()
+-- The model has answered, after so many seconds.
+local function note(seconds)
   state:set("answered", ngx.now())
+  if seconds > (state:get("slowest") or 0) then
+    state:set("slowest", seconds, LATE_SECONDS)
+  end
 end
 
 -- For header_filter_by_lua of what the server answers.
 function M.note_status()
   if ngx.status == 200 then
-    M.note()
+    note(tonumber(ngx.var.upstream_header_time) or 0)
   end
 end
 
 -- Whether it did lately.
 function M.is_ready()
   local answered = state:get("answered")
-  return answered ~= nil and ngx.now() - answered < PATIENCE_SECONDS
+  local patience = math.max(PATIENCE_SECONDS, 2 * (state:get("slowest") or 0))
+  return answered ~= nil and ngx.now() - answered < patience
 end
 
 local probing = false
@@ -48,7 +54,7 @@ local function ask()
     .. "Content-Type: application/json\r\nContent-Length: " .. #body .. "\r\n\r\n" .. body)
   local line = socket:receive()
   if line and string.find(line, " 200 ", 1, true) then
-    M.note()
+    note(0)
   end
   socket:close()
 end
