@@ -104,7 +104,8 @@ def lay_out(target: Path, wheels: Path, backend: Path, variant: Variant) -> None
         path.unlink()
 
     copy_folder(ROOT / "server" / "bin", target / "bin")
-    copy_folder(ROOT / "server" / "front", target / "front")
+    # The template is for the document that every repository has of its own.
+    copy_folder(ROOT / "server" / "front", target / "front", "openapi.json")
     for name in ("python", "classifier", *variant.profile.backends):
         # A backend's folder is all that Triton shows to its Python.
         for part in ("shared", name):

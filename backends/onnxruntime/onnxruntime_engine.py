@@ -30,6 +30,9 @@ class Engine:
         Exception: ONNX Runtime cannot load the file.
     """
 
+    # The configuration of an engine that runs one call at a time, on so many threads.
+    for_one_caller = staticmethod(one_caller)
+
     def __init__(self, path: Path, config: Mapping[str, Any], args: Mapping[str, str]) -> None:
         ort.disable_telemetry_events()
         threads = thread_plan(config, cpu_budget(), instance_count(config))
@@ -48,11 +51,6 @@ class Engine:
             f"onnxruntime {ort.__version__}: {threads.callers} caller threads x"
             f" {threads.intra_op} intra-op threads, {self._session.get_providers()[0]}"
         )
-
-    @staticmethod
-    def for_one_caller(config: Mapping[str, Any], threads: int) -> dict[str, Any]:
-        """The configuration of an engine that runs one call at a time, on so many threads."""
-        return one_caller(config, threads)
 
     def run(
         self, outputs: Sequence[str] | None, feeds: Mapping[str, npt.NDArray[Any]]

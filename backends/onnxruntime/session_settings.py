@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnxruntime as ort
+from model_parameters import with_parameters
 
 # optimization.graph.level of the official backend's README; absent or 0 means all optimizations.
 GRAPH_LEVELS = {
@@ -75,14 +76,10 @@ def one_caller(config: Mapping[str, Any], threads: int) -> dict[str, Any]:
     They spin from the first node of a run to its last: waking them up for each would cost a small
     graph what they save.
     """
-    own = {
-        "caller_threads": "1",
-        "intra_op_thread_count": str(threads),
-        "session.intra_op.allow_spinning": "1",
-        "session.force_spinning_stop": "1",
-    }
-    parameters = {key: {"string_value": value} for key, value in own.items()}
-    return {**config, "parameters": {**config.get("parameters", {}), **parameters}}
+    spinning = {"session.intra_op.allow_spinning": "1", "session.force_spinning_stop": "1"}
+    return with_parameters(
+        config, caller_threads="1", intra_op_thread_count=str(threads), **spinning
+    )
 
 
 def session_options(config: Mapping[str, Any], threads: ThreadPlan) -> ort.SessionOptions:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model_parameters import with_parameters
+
 CPU_INFO = Path("/proc/cpuinfo")
 
 # A CPU without one of these computes bf16 through fp32 or not at all, and OpenVINO does not say so.
@@ -94,9 +96,9 @@ def compile_settings(
 
 def one_caller(config: Mapping[str, Any], threads: int) -> dict[str, Any]:
     """The same configuration for one request at a time, on so many threads."""
-    own = {"caller_threads": "1", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(threads)}
-    parameters = {key: {"string_value": value} for key, value in own.items()}
-    return {**config, "parameters": {**config.get("parameters", {}), **parameters}}
+    return with_parameters(
+        config, caller_threads="1", NUM_STREAMS="1", INFERENCE_NUM_THREADS=str(threads)
+    )
 
 
 def has_bf16(cpu_info: Path = CPU_INFO) -> bool:

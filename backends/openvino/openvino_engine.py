@@ -58,6 +58,9 @@ class Engine:
         Exception: OpenVINO cannot load the file.
     """
 
+    # The configuration of an engine that runs one call at a time, on so many threads.
+    for_one_caller = staticmethod(one_caller)
+
     def __init__(self, path: Path, config: Mapping[str, Any], args: Mapping[str, str]) -> None:
         if args.get("model_instance_kind") == "GPU":
             raise ValueError("only instances of KIND_CPU and KIND_AUTO are supported")
@@ -84,11 +87,6 @@ class Engine:
             f"openvino {ov.__version__.split('-')[0]}: {self.callers} streams,"
             f" {self._model.get_property('INFERENCE_NUM_THREADS')} threads, {precision}"
         )
-
-    @staticmethod
-    def for_one_caller(config: Mapping[str, Any], threads: int) -> dict[str, Any]:
-        """The configuration of an engine that runs one call at a time, on so many threads."""
-        return one_caller(config, threads)
 
     def run(
         self, outputs: Sequence[str] | None, feeds: Mapping[str, npt.NDArray[Any]]

@@ -292,8 +292,7 @@ def test_a_port_that_somebody_has_ends_the_start(server: Service, model: Model) 
         assert "error: HTTP_PORT: port 8000: Address already in use" in container.log
 
 
-# By the file that is damaged, its new contents, None for none, and what the log names: the steps
-# name themselves, not yet their files.
+# By the file that is damaged, its new contents, None for none, and what the log names.
 DAMAGED = {
     "model_onnx/1/model.onnx": (b"\x08\x07garbage", "model.onnx"),
     "text_preprocessing/1/tokenizer.json": (None, "text_preprocessing: tokenizer.json: "),

@@ -14,7 +14,13 @@ from utils.targets.profiles import Profile, read_profile
 from utils.wheels import Wheels
 
 PYTHON = Path("/usr/bin/python3.11")
-SHARED = {"cpu_budget.py", "own_modules.py", "served_graph.py", "tensor_checks.py"}
+SHARED = {
+    "cpu_budget.py",
+    "own_modules.py",
+    "model_parameters.py",
+    "served_graph.py",
+    "tensor_checks.py",
+}
 UNPACKED = (
     "bin/f2py",
     "numpy/core/tests/test_core.py",

@@ -583,17 +583,22 @@ def slow_down(engine: Engine, seconds: float) -> Engine:
     return engine
 
 
-def test_a_run_that_is_alone_has_the_engine_for_those_and_others_have_not() -> None:
-    engine, lone_engine = slow_down(Engine(), 0.004), Engine()
-    pipeline = make(engine, lone_engine=lone_engine)
-    ask(pipeline, "first")
+def run_two_at_once(pipeline: Pipeline, lone_engine: Engine) -> None:
+    """The first is alone when it begins, and still runs when the second one does."""
     blocked = Blocked(lone_engine)
+    ask(pipeline, "first")
     first = worker(pipeline)
     blocked.wait_for(1)
     ask(pipeline, "second")
     pipeline.work()
     blocked.go()
     join(first)
+
+
+def test_a_run_that_is_alone_has_the_engine_for_those_and_others_have_not() -> None:
+    engine, lone_engine = slow_down(Engine(), 0.004), Engine()
+    pipeline = make(engine, lone_engine=lone_engine)
+    run_two_at_once(pipeline, lone_engine)
     assert lone_engine.runs == [["first"]]
     assert engine.runs == [["second"]]
 
@@ -604,14 +609,7 @@ def test_runs_count_on_being_alone_again_when_it_has_been_quiet(
 ) -> None:
     engine, lone_engine = slow_down(Engine(), 0.004), Engine()
     pipeline = make(engine, lone_engine=lone_engine)
-    blocked = Blocked(lone_engine)
-    ask(pipeline, "first")
-    first = worker(pipeline)
-    blocked.wait_for(1)
-    ask(pipeline, "second")
-    pipeline.work()
-    blocked.go()
-    join(first)
+    run_two_at_once(pipeline, lone_engine)
     monkeypatch.setattr(module, "QUIET_NS", quiet_ns)
     ask(pipeline, "third")
     pipeline.work()

@@ -1,5 +1,6 @@
 -- Whether the model answers. Any answer of it counts; where nobody asks, the watchdog does.
 local contract = require "contract"
+local errors = require "errors"
 local requests = require "requests"
 
 local M = {}
@@ -83,7 +84,7 @@ function M.answer()
   if M.is_ready() then
     return ngx.exit(200)
   end
-  return require("errors").refuse(503, "not_ready", "not ready")
+  return errors.refuse(503, "not_ready", "not ready")
 end
 
 return M
