@@ -47,6 +47,7 @@ check_inputs() {
   if [[ -n "$OUTPUT" && -e "$OUTPUT" && -n "$(ls -A -- "$OUTPUT" 2>/dev/null || printf x)" ]]; then
     die "$OUTPUT" 'exists and is not an empty folder' 'choose another or remove it'
   fi
+  [[ -z "$SBOM" || ! -e "$SBOM" ]] || die "$SBOM" 'exists' 'choose another or remove it'
   require_command envsubst gettext-base
   PYTHON="$(find_python)"
   CONVERT_PYTHON="$PYTHON"
@@ -116,8 +117,9 @@ prepare_work() {
 # Everything that asks the network takes the user's certificates beside the system's.
 trust_certificates() {
   [[ -n "$CA_FILE" ]] || return 0
-  mkdir -p -- "$WORK/context/certificates"
-  cp -- "$CA_FILE" "$WORK/context/certificates/own.crt"
+  local folder="$WORK/context/certificates/usr/local/share/ca-certificates"
+  mkdir -p -- "$folder"
+  cp -- "$CA_FILE" "$folder/own.crt"
   "$PYTHON" "$ROOT/utils/certificates.py" --output "$WORK/certificates.pem" -- "$CA_FILE"
   export SSL_CERT_FILE="$WORK/certificates.pem"
   export PIP_CERT="$SSL_CERT_FILE" REQUESTS_CA_BUNDLE="$SSL_CERT_FILE" \
@@ -239,6 +241,9 @@ build_image() {
   step 'build the image' \
     "$ROOT/utils/build_image.sh" "$ENGINE" "$WORK/target.env" "$WORK/base_image" "$WORK/labels" \
     "$WORK/context" "$CANDIDATE"
+  step 'list what is in it' \
+    "$ROOT/utils/add_bill_of_materials.sh" "$ENGINE" "$WORK/target.env" "$WORK/context" "$MODEL_NAME" \
+    "$VERSION" "$CANDIDATE" "$WORK/contents"
   [[ "$FOREIGN" == 1 ]] ||
     step 'run the image, compare answers' \
       "$ROOT/utils/gate.sh" "$MODEL_NAME" "$ARTIFACTS/reference.json" image "$ENGINE" "$CANDIDATE"
@@ -247,6 +252,9 @@ build_image() {
     STEP_COUNT=$((STEP_COUNT + 1))
     mark_verified "$CANDIDATE"
   fi
+  [[ -z "$SBOM" ]] ||
+    step 'keep the list' \
+      mv --no-clobber -- "$WORK/contents/sbom.cdx.json" "$SBOM"
   step 'tag' \
     "$ENGINE" tag "$CANDIDATE" "$IMAGE"
 }
@@ -317,10 +325,11 @@ main() {
   [[ -z "${CONVERSION[--labelled]-}" ]] || STEP_COUNT=$((STEP_COUNT + 1))
   STEP_COUNT=$((STEP_COUNT + TUNE))
   [[ -z "$OUTPUT" ]] || STEP_COUNT=$((STEP_COUNT + 1))
-  [[ "$NO_IMAGE" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 6 - FOREIGN))
+  [[ -z "$SBOM" ]] || STEP_COUNT=$((STEP_COUNT + 1))
+  [[ "$NO_IMAGE" == 1 ]] || STEP_COUNT=$((STEP_COUNT + 7 - FOREIGN))
   local started="$EPOCHREALTIME"
   prepare_work
-  REPOSITORY="$WORK/context/models"
+  REPOSITORY="$WORK/context/models/models"
 
   fetch
   convert

@@ -96,6 +96,7 @@ Speed:
 Building:
   --output DIR     keep the rendered model repository in DIR
   --no-image       render and verify only
+  --sbom FILE      also write what is in the image to FILE, as CycloneDX
   --exporter NAME  auto, torchscript, dynamo or optimum (default: auto)
   --image REF      image reference instead of triton_MODEL_NAME:CONTAINER_TAG
   --engine NAME    docker, podman or buildah (default: the first that answers)
@@ -109,12 +110,13 @@ Building:
   -h, --help
 
 Environment: BASE_IMAGE names another base image (by digest: debian@sha256:…);
-PYTHON the interpreter to use instead of .venv/bin/python.
+PYTHON the interpreter to use instead of .venv/bin/python; SOURCE_DATE_EPOCH the
+date of all files in the image (1970-01-01).
 EOF
 }
 
 parse_arguments() {
-  OUTPUT='' IMAGE='' WANTED_ENGINE=''
+  OUTPUT='' IMAGE='' WANTED_ENGINE='' SBOM=''
   VERIFY_ONLY='' CA_FILE='' LATENCY_BUDGET='' TUNE_BUDGET=''
   TUNE=0 NO_IMAGE=0 DRY_RUN=0 KEEP=0 QUIET=0 PAIRS=0 OFFLINE=0 ALLOW_PICKLE=0
   WHERE_MODEL='' WHERE_TOKENIZER='' WHERE_LABELS=''
@@ -139,12 +141,13 @@ parse_arguments() {
       --allow-pickle) ALLOW_PICKLE=1 ;;
       --tune) TUNE=1 ;;
       --latency-budget-ms | --tune-budget-s | \
-        --output | --image | --engine | --verify-only | --ca-file | --where-model | --where-tokenizer | --where-labels)
+        --output | --sbom | --image | --engine | --verify-only | --ca-file | --where-model | --where-tokenizer | --where-labels)
         [[ $# -ge 2 && -n "$2" ]] || usage_error "$1" 'needs a value'
         case "$1" in
           --latency-budget-ms) LATENCY_BUDGET="$2" ;;
           --tune-budget-s) TUNE_BUDGET="$2" ;;
           --output) OUTPUT="$2" ;;
+          --sbom) SBOM="$2" ;;
           --where-model) WHERE_MODEL="$2" ;;
           --where-tokenizer) WHERE_TOKENIZER="$2" ;;
           --where-labels) WHERE_LABELS="$2" ;;
@@ -178,7 +181,7 @@ parse_arguments() {
   if [[ -n "$VERIFY_ONLY" ]]; then
     [[ ${#positional[@]} -eq 0 ]] || usage_error "${positional[0]}" 'nothing more goes with --verify-only'
     # Of the other options only those of the engine and of the log can mean anything.
-    [[ -z "$OUTPUT$IMAGE$WHERE_MODEL$WHERE_TOKENIZER$WHERE_LABELS$CA_FILE${TARGET[*]}${CONVERSION[*]}" &&
+    [[ -z "$OUTPUT$SBOM$IMAGE$WHERE_MODEL$WHERE_TOKENIZER$WHERE_LABELS$CA_FILE${TARGET[*]}${CONVERSION[*]}" &&
       "$NO_IMAGE$PAIRS$OFFLINE$ALLOW_PICKLE$TUNE$LATENCY_BUDGET$TUNE_BUDGET" == 00000 ]] ||
       usage_error --verify-only 'takes no options of a build' '--engine, --dry-run, --keep and --quiet go with it'
     IMAGE="$VERIFY_ONLY" MODEL_NAME=verify
@@ -240,6 +243,9 @@ check_build_arguments() {
   [[ "$MAX_BATCH_SIZE" =~ ^[1-9][0-9]{0,3}$ && "$MAX_BATCH_SIZE" -le "$LARGEST_BATCH" ]] ||
     usage_error "max batch size $(printf '%q' "${MAX_BATCH_SIZE:0:80}")" "must be a number from 1 to $LARGEST_BATCH"
   check_tune_arguments
+  [[ -z "$SBOM" || "$NO_IMAGE" == 0 ]] || usage_error --sbom 'goes with an image, not with --no-image'
+  [[ "${SOURCE_DATE_EPOCH:-0}" =~ ^[0-9]{1,11}$ ]] ||
+    usage_error SOURCE_DATE_EPOCH "must be seconds since 1970, not $(printf '%q' "${SOURCE_DATE_EPOCH:0:80}")"
   local option value
   for option in "${!CONVERSION[@]}"; do
     value="${CONVERSION["$option"]}"

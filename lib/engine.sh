@@ -65,20 +65,24 @@ engine_label() {
   esac
 }
 
-# engine_read_file IMAGE PATH: prints a file of an image
+# engine_read_file IMAGE PATH ...: prints files of an image, which may be for another kind of machine
 engine_read_file() {
-  local image="$1" path="$2" container
-  case "$ENGINE" in
-    docker | podman) "$ENGINE" run --rm --network none --entrypoint cat "$image" "$path" ;;
-    buildah)
-      (
-        container="$(buildah from --pull-never "$image")" || exit
-        trap 'buildah rm "$container" >/dev/null' EXIT
-        trap 'exit 143' TERM
-        buildah run --isolation chroot "$container" -- cat "$path"
-      )
-      ;;
-  esac
+  local image="$1" container path
+  shift
+  (
+    case "$ENGINE" in
+      docker | podman) container="$("$ENGINE" create --pull never "$image")" ;;
+      buildah) container="$(buildah from --pull-never "$image")" ;;
+    esac || exit
+    trap '"$ENGINE" rm "$container" >/dev/null' EXIT
+    trap 'exit 143' TERM
+    for path in "$@"; do
+      case "$ENGINE" in
+        docker | podman) "$ENGINE" cp "$container:$path" - | tar -xO ;;
+        buildah) buildah run --isolation chroot "$container" -- cat "$path" ;;
+      esac || exit
+    done
+  )
 }
 
 # Sets PLATFORM_OPTIONS for a platform as docker names it. None for this machine's own: not every
@@ -101,10 +105,23 @@ engine_pull() {
   timeout --foreground "${PULL_TIMEOUT_SECONDS:-120}" "$ENGINE" pull "${PLATFORM_OPTIONS[@]}" "$1" >&2
 }
 
-# engine_build CONTEXT REFERENCE [BUILD_OPTION ...]
+# make_uniform FOLDER: takes dates and the user's umask out of what goes into a layer, so that the same
+# files always make the same one. Dated by SOURCE_DATE_EPOCH (reproducible-builds.org), 0 where it is
+# not set.
+make_uniform() {
+  chmod -R u=rwX,go=rX -- "$1"
+  find "$1" -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH:-0}" -- {} +
+}
+
+# engine_build CONTEXT REFERENCE [BUILD_OPTION ...]: where SOURCE_DATE_EPOCH is set it is also the
+# image's own date, with engines that can
 engine_build() {
   local context="$1" reference="$2"
   shift 2
+  if [[ -n "${SOURCE_DATE_EPOCH:-}" ]]; then
+    set -- "$@" --build-arg SOURCE_DATE_EPOCH
+    [[ "$ENGINE" == docker ]] || set -- "$@" --timestamp "$SOURCE_DATE_EPOCH"
+  fi
   case "$ENGINE" in
     docker)
       if docker_has_buildkit; then
@@ -124,6 +141,21 @@ docker_has_buildkit() {
   local version
   version="$(docker version --format '{{.Client.Version}}')"
   [[ "$version" =~ ^([0-9]|1[0-9]|2[0-2])\. ]] || docker buildx version >/dev/null 2>&1
+}
+
+# Prints the id of an image.
+engine_image_id() {
+  case "$ENGINE" in
+    docker | podman) "$ENGINE" image inspect --format '{{.Id}}' "$1" ;;
+    buildah) buildah inspect --type image --format '{{.FromImageID}}' "$1" ;;
+  esac
+}
+
+# engine_forget ID: removes an image that has lost its name, unless the engine needs it for another one
+engine_forget() {
+  [[ "$ENGINE" != buildah ]] || return 0
+  [[ "$("$ENGINE" image inspect --format '{{len .RepoTags}}' "$1" 2>/dev/null)" != 0 ]] ||
+    "$ENGINE" rmi "$1" >/dev/null 2>&1 || true
 }
 
 # Takes a build's candidate name away, and the image with it unless it has got its final tag.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds an image from a context of server/, models/ and certificates/.
+# Builds an image from a context of server/, models/ and certificates/, each with what goes to /.
 set -Eeuo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # shellcheck source=lib/log.sh
@@ -16,7 +16,9 @@ Usage: build_image.sh ENGINE TARGET_FILE BASE_IMAGE_FILE LABELS_FILE CONTEXT IMA
 
 TARGET_FILE comes from utils/choose_target.py; BASE_IMAGE_FILE holds the reference
 of the base image (utils/base_image.sh); LABELS_FILE one key=value a line
-(utils/image_labels.py). Proxies of the environment are passed on.
+(utils/image_labels.py). Proxies of the environment are passed on. Files of the
+image are dated by SOURCE_DATE_EPOCH (0), and so is, when it is set, the image,
+by engines that can.
 EOF
 }
 
@@ -48,6 +50,7 @@ main() {
   # shellcheck disable=SC2153
   set_platform_options "$PLATFORM"
   mkdir -p -- "$context/certificates"
+  make_uniform "$context"
   engine_build "$context" "$image" "${PLATFORM_OPTIONS[@]}" "${options[@]}"
 }
 

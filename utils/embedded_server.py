@@ -22,10 +22,15 @@ from utils.folders import cached_folder, short_key
 from utils.in_process_backend import compiled_backend
 from utils.snapshot import file_digest
 from utils.targets.profiles import Profile, profile_names, read_profile
+from utils.targets.servers import read_server
+from utils.vulnerabilities import note
 from utils.wheels import Wheels, download_wheels, unpack_wheels
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN_FILES = ("server/bin", "server/front", "backends", "utils/in_process_backend.py")
+OWN_FILES = (
+    *("server/bin", "server/front", "server/embedded", "backends"),
+    *("utils/in_process_backend.py", "utils/vulnerabilities.py"),
+)
 
 # NumPy 1.26 has wheels for these.
 PYTHON_VERSIONS = ("3.11", "3.12")
@@ -113,6 +118,7 @@ def lay_out(target: Path, wheels: Path, backend: Path, variant: Variant) -> None
     shutil.copy(backend, target / "backends" / "python")
     for path in (target / "bin").iterdir():
         path.chmod(0o755)
+    (target / "vulnerabilities.md").write_text(note(read_server("embedded")), encoding="utf-8")
 
 
 def remove_superfluous(site_packages: Path, profile: Profile) -> None:

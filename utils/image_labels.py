@@ -19,8 +19,12 @@ from utils.errors import run_command
 from utils.output import write_result
 from utils.targets.profiles import Profile, profile_names, read_profile
 from utils.targets.servers import ServerKind, read_server, server_names
+from utils.vulnerabilities import read_vulnerabilities, summary
 
 PREFIX = "triton-image"
+
+# In the image (utils/add_bill_of_materials.sh).
+BILL_OF_MATERIALS = "/opt/tritonserver/sbom.cdx.json"
 
 VERIFIED = "on this hardware"
 
@@ -77,6 +81,7 @@ def image_labels(
         f"{PREFIX}.server": place.server.name,
         f"{PREFIX}.triton.release": place.release or place.server.triton_release,
         f"{PREFIX}.versions.build": _compact(report.versions),
+        f"{PREFIX}.sbom": BILL_OF_MATERIALS,
         **_server_labels(place),
     }
 
@@ -98,6 +103,9 @@ def _server_labels(place: Place) -> dict[str, str]:
         return {}
     return {
         f"{PREFIX}.versions.server": _compact(locked_versions(place.profile.lock_file)),
+        f"{PREFIX}.vulnerabilities": summary(
+            read_vulnerabilities(place.server), place.server.triton_release
+        ),
     }
 
 

@@ -27,7 +27,7 @@ main() {
     # Whoever runs the image may add to them.
     chmod -R a+rwX -- "$context/added/engines"
   fi
-  engine_build "$context" "$image" --file "$ROOT/server/verified/Dockerfile" \
+  engine_build "$context" "$image" --file "$ROOT/server/added/Dockerfile" \
     --build-arg "BASE_IMAGE=$image" --label 'triton-image.verified=on this hardware'
 }
 

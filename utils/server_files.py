@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Put what an image needs under /opt/tritonserver into a new folder of a build context.
+"""Put what an image needs under /opt/tritonserver into a new folder, at that path.
 
 The embedded server whole; to NVIDIA's images only what they lack: the packages of the Python
 steps, and how to start and ask a server.
@@ -22,6 +22,9 @@ from utils.targets.profiles import profile_names, read_profile
 from utils.targets.servers import SERVERS, read_server, server_names
 from utils.wheels import Wheels, download_wheels, unpack_wheels
 
+# Of the folder, as of the image.
+HOME = Path("opt", "tritonserver")
+
 # Where the Dockerfiles of NVIDIA's images tell Python to look.
 PACKAGES = "packages"
 
@@ -40,13 +43,13 @@ def write_additions(lock_file: Path, machine: str, cache: Path, target: Path) ->
         cache: of wheels.
         target: new folder.
     """
-    wheels = Wheels(lock_file, machine, "3.12")
-    unpack_wheels(wheels, download_wheels(wheels, cache), target / PACKAGES)
-    shutil.rmtree(target / PACKAGES / "bin", ignore_errors=True)
+    wheels, home = Wheels(lock_file, machine, "3.12"), target / HOME
+    unpack_wheels(wheels, download_wheels(wheels, cache), home / PACKAGES)
+    shutil.rmtree(home / PACKAGES / "bin", ignore_errors=True)
     # They have no front, nor what starts it.
     left_out = shutil.ignore_patterns("__pycache__", "supervise.py")
-    shutil.copytree(SERVERS / "bin", target / "bin", ignore=left_out)
-    for path in (target / "bin").iterdir():
+    shutil.copytree(SERVERS / "bin", home / "bin", ignore=left_out)
+    for path in (home / "bin").iterdir():
         path.chmod(0o755)
     # Whatever the umask was: the image's user owns none of them.
     for path in [target, *target.rglob("*")]:
@@ -87,7 +90,8 @@ def main() -> None:
         write_additions(server.lock_file, machine, cache, arguments.target)
     else:
         copy_tree(
-            server_for_image(cache, read_profile(arguments.hardware), machine), arguments.target
+            server_for_image(cache, read_profile(arguments.hardware), machine),
+            arguments.target / HOME,
         )
 
 

@@ -84,16 +84,15 @@ def test_the_container_gate_sees_a_changed_score_and_removes_its_container(
     assert containers() == before
 
 
-def test_an_image_that_cannot_start_gets_no_tag(tmp_path: Path) -> None:
-    checkpoints.make_bert(tmp_path)
+def test_an_image_that_cannot_start_gets_no_tag(bert: Path, tmp_path: Path) -> None:
     # An image without a shell cannot start Triton; it stands for any base that is not fit.
     docker(
         "import", "--change", "ENV PATH=/usr/bin:/bin", *_empty_tar(tmp_path), "pytest_base:empty"
     )
     before = images(), containers(), work_folders()
     done = subprocess.run(
-        [ROOT / "make_triton_image.sh", tmp_path / "model", tmp_path / "tokenizer",
-         tmp_path / "id2label.json", "no_tag", "pytest"],
+        [ROOT / "make_triton_image.sh", bert / "model", bert / "tokenizer",
+         bert / "id2label.json", "no_tag", "pytest"],
         cwd=tmp_path, check=False, capture_output=True, text=True,
         env={**base_environment(), "BASE_IMAGE": "pytest_base:empty"},
     )  # fmt: skip
@@ -174,9 +173,10 @@ def test_the_readmes_way_by_hand_gives_an_image_that_answers(built: Built, tmp_p
         -s {tmp_path}/artifacts
       cd {ROOT}
       $PYTHON utils/template_variables.py -o {tmp_path}/variables.env {tmp_path}/artifacts by_hand 4
-      ./process_template.sh --variables {tmp_path}/variables.env model_repository {context}/models
-      utils/fill_repository.sh {tmp_path}/artifacts {context}/models
-      $PYTHON utils/describe_api.py {context}/models
+      ./process_template.sh --variables {tmp_path}/variables.env model_repository \\
+        {context}/models/models
+      utils/fill_repository.sh {tmp_path}/artifacts {context}/models/models
+      $PYTHON utils/describe_api.py {context}/models/models
       $PYTHON utils/server_files.py {context}/server
       mkdir {context}/certificates
       $PYTHON utils/choose_target.py -o {tmp_path}/target.env

@@ -150,6 +150,36 @@ mark_verified() {
   assert_equal "$(ls 'my context')" certificates
 }
 
+@test "files of the context have one date and no traces of the umask" {
+  umask 077
+  mkdir -p -- 'my context/models/models'
+  printf 'a\n' >'my context/models/models/a'
+  printf 'b\n' >'my context/models/models/b'
+  chmod 700 'my context/models/models/b'
+  build
+  assert_success
+  assert_equal "$(cd 'my context' && find . -printf '%p %m %Ts\n' | sort)" "\
+. 755 0
+./certificates 755 0
+./models 755 0
+./models/models 755 0
+./models/models/a 644 0
+./models/models/b 755 0"
+  assert_not_called '.*SOURCE_DATE_EPOCH.*'
+}
+
+@test "SOURCE_DATE_EPOCH is the date of the files, and with each engine the image's" {
+  local engine
+  for engine in docker podman buildah; do
+    SOURCE_DATE_EPOCH=86400 build cpu "$engine"
+    assert_success
+    assert_called "$engine build .*--build-arg SOURCE_DATE_EPOCH .*"
+  done
+  assert_equal "$(stat --format %Y 'my context')" 86400
+  assert_not_called 'docker build .*--timestamp.*'
+  assert_called '(podman|buildah) build .*--timestamp 86400 .*' 2
+}
+
 @test "a build that fails is a failure and prints nothing on stdout" {
   STUB_FAIL='docker build' build
   assert_failure
@@ -166,7 +196,7 @@ mark_verified() {
   make_image_file triton_cls:1 'label a.key=one' 'label triton-image.verified=not verified on target'
   mark_verified
   assert_success
-  assert_called "docker build --tag triton_cls:1 --file $REPO/server/verified/Dockerfile --build-arg BASE_IMAGE=triton_cls:1 --label triton-image\.verified=on\\\\ this\\\\ hardware verified"
+  assert_called "docker build --tag triton_cls:1 --file $REPO/server/added/Dockerfile --build-arg BASE_IMAGE=triton_cls:1 --label triton-image\.verified=on\\\\ this\\\\ hardware verified"
   assert_equal "$(grep -c . "$STUB_FOLDER/images/triton_cls:1")" 3
 }
 
@@ -198,7 +228,7 @@ mark_verified() {
 
 @test "each script prints its usage on --help" {
   local script
-  for script in build_image mark_verified read_image_file base_image gate; do
+  for script in build_image add_bill_of_materials mark_verified read_image_file base_image gate; do
     run --separate-stderr "$REPO/utils/$script.sh" --help
     assert_success
     assert_line --index 0 --regexp "^Usage: $script\.sh "

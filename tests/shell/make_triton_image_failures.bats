@@ -152,7 +152,7 @@ assert_failed() {
 
 @test "the steps that were done stay on the screen" {
   use_build lint
-  assert_regex "$stderr" '^(\[[1-8]/16\] [^]]* s'$'\n''){8}error: '
+  assert_regex "$stderr" '^(\[[1-8]/17\] [^]]* s'$'\n''){8}error: '
 }
 
 @test "a step that fails without a word gets an error line with its name" {

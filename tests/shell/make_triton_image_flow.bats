@@ -3,7 +3,7 @@
 
 load helper
 
-readonly STEPS=16
+readonly STEPS=17
 
 # The table of accuracy, as the stub of show_accuracy.py makes it
 readonly TABLE=$'┃ 2 labelled texts ┃\n│ stub accuracy    │'
@@ -30,7 +30,7 @@ builds() {
   set_options
   build_ahead plain
   build_ahead options cls_model 1 "${OPTIONS[@]}" \
-    --image registry.example:5000/team/cls:2 --output kept --keep
+    --image registry.example:5000/team/cls:2 --output kept --sbom 'my list.json' --keep
   STUB_ENGINES='podman' build_ahead podman
   STUB_ENGINES='docker buildah' build_ahead buildah --engine buildah
 }
@@ -269,9 +269,44 @@ $REPO/.cache/conversions"
   assert_regex "$stderr" '\[11/11\] serve it, compare answers [0-9]+\.[0-9] s'
 }
 
-@test "with --labelled and --output there are two steps more" {
+@test "with --labelled, --output and --sbom there are three steps more" {
   use_build options
-  assert_regex "$stderr" "\[$((STEPS + 2))/$((STEPS + 2))\] tag [0-9]+\.[0-9] s"
+  assert_regex "$stderr" "\[$((STEPS + 3))/$((STEPS + 3))\] tag [0-9]+\.[0-9] s"
+}
+
+@test "what is in the image is listed before it is checked, and the list is in it" {
+  local work
+  use_build options
+  work="${stderr##*kept: }"
+  assert_regex "$stderr" 'build the image [0-9.]+ s'$'\n''\[[0-9/]+\] list what is in it [0-9.]+ s'$'\n''\[[0-9/]+\] run the image'
+  assert_called "docker build .*--file $REPO/server/added/Dockerfile --build-arg BASE_IMAGE=triton_candidate:.* $work/contents"
+  assert_equal "$(<"$work/contents/added/opt/tritonserver/sbom.cdx.json")" 'stub bill'
+  assert_equal "$(<"$work/contents/system")" $'stub os-release\nstub status'
+}
+
+@test "--sbom names a file for the list" {
+  use_build options
+  assert_equal "$(<'my list.json')" 'stub bill'
+}
+
+@test "a file that is there already is not written over by --sbom" {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  printf 'mine\n' >list.json
+  run --separate-stderr make_image --sbom list.json "${INPUTS[@]}"
+  assert_error 1 list.json
+  assert_equal "$(<list.json)" mine
+}
+
+@test "--sbom without an image is a usage error" {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  run --separate-stderr make_image --no-image --sbom list.json "${INPUTS[@]}"
+  assert_error 2 --sbom
+}
+
+@test "a date of the image that is none is a usage error" {
+  enter_workplace "$BATS_TEST_TMPDIR"
+  SOURCE_DATE_EPOCH=yesterday run --separate-stderr make_image "${INPUTS[@]}"
+  assert_error 2 SOURCE_DATE_EPOCH
 }
 
 @test "the accuracy on labelled texts stands behind the conversion" {
@@ -579,7 +614,7 @@ verified in N s"
 
 @test "--keep keeps a log with the output of all steps" {
   use_build options
-  assert_file_contains "${stderr##*kept: }/build.log" '^== \[18/18\] tag$'
+  assert_file_contains "${stderr##*kept: }/build.log" '^== \[20/20\] tag$'
   assert_file_contains "${stderr##*kept: }/build.log" '^Successfully built$'
 }
 

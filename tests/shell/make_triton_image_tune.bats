@@ -50,8 +50,8 @@ refuse_target() {
   use_build tuned
   assert_success
   assert_output triton_ensemble_model:latest
-  assert_regex "$stderr" $'\n''\[9/18\] lint the repository [0-9.]+ s'$'\n''\[10/18\] tune it on this machine [0-9.]+ s'$'\n'
-  assert_regex "$stderr" $'\n''\[11/18\] serve it, compare answers '
+  assert_regex "$stderr" $'\n''\[9/19\] lint the repository [0-9.]+ s'$'\n''\[10/19\] tune it on this machine [0-9.]+ s'$'\n'
+  assert_regex "$stderr" $'\n''\[11/19\] serve it, compare answers '
 }
 
 @test "the gate starts its server behind the tuning" {
@@ -62,7 +62,7 @@ refuse_target() {
 
 @test "what was measured is shown behind the line of the step" {
   use_build tuned
-  assert_regex "$stderr" 'tune it on this machine [0-9.]+ s'$'\n'"${TABLE//|/\\|}"$'\n''\[11/18\] '
+  assert_regex "$stderr" 'tune it on this machine [0-9.]+ s'$'\n'"${TABLE//|/\\|}"$'\n''\[11/19\] '
 }
 
 @test "with --quiet what was measured is not shown" {
@@ -83,7 +83,7 @@ refuse_target() {
 @test "the tuning gets the rendered repository" {
   use_build tuned
   arguments_of tune.py
-  assert_regex "${ARGUMENTS[-1]}" "^$REPO/build/ensemble_model\.[A-Za-z0-9]{6}/context/models\$"
+  assert_regex "${ARGUMENTS[-1]}" "^$REPO/build/ensemble_model\.[A-Za-z0-9]{6}/context/models/models\$"
 }
 
 @test "without them the tuning gets neither texts nor budgets" {
@@ -123,7 +123,7 @@ refuse_target() {
   work="$REPO/build/ensemble_model.XXXXXX"
   assert_equal "${#lines[@]}" 11
   assert_line --index 8 --partial lint_repository.py
-  assert_line --index 9 "$PYTHON $REPO/utils/tune.py --table $work/details --progress $work/progress --plot $work/tuning.png --budget-s 60 $work/context/models"
+  assert_line --index 9 "$PYTHON $REPO/utils/tune.py --table $work/details --progress $work/progress --plot $work/tuning.png --budget-s 60 $work/context/models/models"
   assert_line --index 10 --partial gate.sh
 }
 

@@ -17,7 +17,7 @@ verifications() {
   STUB_TENSORRT=1 verify_ahead kept --keep
   verify_ahead dry_run --dry-run
   STUB_FAIL='verify_answers.py' verify_ahead answers
-  STUB_FAIL='docker run cat' verify_ahead self_test
+  STUB_FAIL='docker cp' verify_ahead self_test
   STUB_FAIL='docker build' verify_ahead mark
 }
 
@@ -97,7 +97,7 @@ assert_failed() {
 
 @test "the self-test is taken out of the image" {
   use_build kept
-  assert_called 'docker run --rm --network none --entrypoint cat triton_cls:1 /models/selftest\.json'
+  assert_called 'docker cp stub-container:/models/selftest\.json -'
   assert_equal "$(<"${stderr##*kept: }/selftest.json")" 'stub selftest.json'
 }
 
@@ -199,7 +199,7 @@ assert_failed() {
 }
 
 @test "an image without a self-test ends with an error and stays as it was" {
-  assert_failed self_test 'docker run cat: failed as told (a hint)'
+  assert_failed self_test 'docker cp: failed as told (a hint)'
 }
 
 @test "an image that cannot be marked ends with an error and stays as it was" {

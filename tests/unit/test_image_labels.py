@@ -72,6 +72,14 @@ def test_labels_of_a_model_without_labelled_texts_have_no_accuracy() -> None:
     assert not [key for key in labels if "accuracy" in key]
 
 
+def test_labels_of_the_embedded_server_tell_what_is_known_against_it_and_where_to_read_more() -> (
+    None
+):
+    labels = image_labels(make_report(), "cls", "0.1.0", CPU_IMAGE)
+    assert labels["triton-image.sbom"] == "/opt/tritonserver/sbom.cdx.json"
+    assert labels["triton-image.vulnerabilities"].startswith("52 CVEs since Triton 24.10: ")
+
+
 def test_labels_hold_digests_and_versions_as_compact_json() -> None:
     labels = image_labels(make_report(), "cls", "0.1.0", CPU_IMAGE)
     assert labels["triton-image.digests"] == '{"model/config.json":"' + "ab" * 32 + '"}'

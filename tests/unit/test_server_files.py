@@ -110,7 +110,7 @@ def test_an_image_on_the_embedded_server_gets_the_whole_tree_of_its_platform(
 ) -> None:
     call(server_files.main, *words, tmp_path / "server")
     assert (asked.machine, asked.hardware) == (machine, "cpu")
-    assert (tmp_path / "server" / "bin" / "serve").is_file()
+    assert (tmp_path / "server/opt/tritonserver/bin/serve").is_file()
 
 
 def test_the_packages_of_the_embedded_server_are_those_of_the_profile(
@@ -132,12 +132,12 @@ def test_nvidias_images_get_packages_and_how_to_start_them_and_no_server(
     call(server_files.main, *words, tmp_path / "server")
     assert packages == [Wheels(folder / "requirements.txt", "aarch64", "3.12")]
     found = (path for path in (tmp_path / "server").rglob("*") if path.is_file())
-    names = {str(path.relative_to(tmp_path / "server")) for path in found}
+    names = {str(path.relative_to(tmp_path / "server/opt/tritonserver")) for path in found}
     assert names == {
         *("bin/healthcheck", "bin/machine.py", "bin/readiness.py", "bin/serve"),
         "packages/tokenizers.py",
     }
-    for path in (tmp_path / "server" / "bin").iterdir():
+    for path in (tmp_path / "server/opt/tritonserver/bin").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o755
 
 

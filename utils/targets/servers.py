@@ -19,6 +19,7 @@ class ServerKind:
         platforms: of images, as docker names them.
         release: the default one; "" where there is only one.
         triton_release: that only one, by the names of NVIDIA's images.
+        triton_version: the server's own name for it.
         oldest: the oldest release whose parts this project's repositories run on.
         slim_base: what parts of the base image are copied to; "" for no such image.
         suite: Debian's release for a base that is bootstrapped; "" for none.
@@ -31,6 +32,7 @@ class ServerKind:
     platforms: tuple[str, ...]
     release: str = ""
     triton_release: str = ""
+    triton_version: str = ""
     oldest: str = ""
     slim_base: str = ""
     suite: str = ""

@@ -31,6 +31,8 @@ inspect() {
       platform="$(line_of "$last_file" platform=)"
       printf '%s\n' "${platform:-linux/amd64}"
       ;;
+    *'Id}}' | *'ImageID}}') printf 'sha256:stub\n' ;;
+    *RepoTags*) printf '1\n' ;;
     *RepoDigests*) printf '%s\n' "$(line_of "$last_file" digest=)" ;;
     '{{index .Config.Labels '* | '{{index .Labels '* | '{{index .OCIv1.Config.Labels '*)
       key="${VALUE#*\"}"
@@ -88,7 +90,11 @@ case "${1:-}" in
     printf 'platform=%s\n' "${VALUE:-linux/amd64}" >"$last_file"
     ;;
   build) build "$@" ;;
-  from) printf 'stub-container\n' ;;
+  create | from) printf 'stub-container\n' ;;
+  cp)
+    printf 'stub %s\n' "${2##*/}" >"$STUB_FOLDER/copied"
+    tar -C "$STUB_FOLDER" -c copied
+    ;;
   tag)
     [[ -e "$IMAGES/${2//\//%}" ]]
     cp -- "$IMAGES/${2//\//%}" "$last_file"
