@@ -70,6 +70,56 @@ def restarts(container: Container, number: int) -> None:
         time.sleep(0.05)
 
 
+# F4 and L3, in the memory of this machine, which outlives a container.
+def test_nothing_is_left_in_shared_memory_by_load_by_a_kill_or_by_an_end(model: Model) -> None:
+    before = shared_memory()
+    with serving(model, "--ipc=host") as server:
+        assert_all_right(server, load(server, 16, 2.0))
+        assert shared_memory() == before
+        server.signal("tritonserver", "KILL")
+        assert server.wait_for_end(END_SECONDS) == 1
+        assert shared_memory() == before
+        docker("start", server.container.name)
+        server.again().wait_until_ready()
+        docker("stop", "--time=10", server.container.name)
+        assert shared_memory() == before
+
+
+def shared_memory() -> dict[str, int]:
+    """What lies in this machine's shared memory, by its size."""
+    return {path.name: path.stat().st_size for path in Path("/dev/shm").iterdir()}
+
+
+# F6. Of processes that are smaller than the server: the kernel ends the largest of a container.
+GROW = """
+import os, time
+for _ in range(40):
+    if not os.fork():
+        kept = b"x" * (30 << 20)
+        time.sleep(20)
+    time.sleep(0.02)
+"""
+
+
+def test_a_container_out_of_memory_ends_and_docker_starts_it_again(model: Model) -> None:
+    with serving(model, "--restart=on-failure") as server:
+        limit = f"{server.usage().resident_mb + 100:.0f}m"
+        docker("update", f"--memory={limit}", f"--memory-swap={limit}", server.container.name)
+        with under_load(server, 16, 3.0) as log:
+            began = time.monotonic()
+            docker("exec", server.container.name, PYTHON, "-c", GROW, check=False)
+            restarts(server.container, 1)
+            server = server.again()
+            server.wait_until_ready(END_SECONDS)
+            back = time.monotonic() - began
+        longest = max(log.result().latencies)
+        record("F6: out of memory: answers again after", back, "s", END_SECONDS)
+        record("F6: out of memory: longest call", longest, "s", 5)
+        assert "error: tritonserver: ended with -9" in server.container.log
+        assert longest <= 5
+        server.assert_steady()
+
+
 @pytest.mark.parametrize("name", ["tritonserver", "nginx"])
 def test_a_process_that_is_killed_is_named_and_the_status_is_an_errors(
     model: Model, name: str
@@ -219,6 +269,17 @@ def test_sigterm_while_it_starts_ends_it_soon(model: Model, after: float) -> Non
         )
         assert status in (0, 143)
         assert "Traceback" not in container.log
+
+
+# F5.
+@pytest.mark.parametrize("size", ["64m", "16m"])
+def test_little_shared_memory_is_enough_for_the_largest_requests(model: Model, size: str) -> None:
+    largest = ["x " * 65_536] * 4
+    with steady(model, f"--shm-size={size}") as server:
+        for _ in range(1_000 if LONG else 20):
+            assert server.infer(largest).status == 200
+        assert server.infer(["x " * 300_000] * 4).status == 413
+        assert server.infer(largest).status == 200
 
 
 # F7.

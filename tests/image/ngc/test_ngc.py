@@ -9,6 +9,9 @@ import pytest
 
 from tests.containers import docker, running
 from tests.image.ngc.conftest import Bases, paths
+from tests.serving import serve
+from tests.texts import texts
+from utils.client import classify_all
 
 pytestmark = pytest.mark.image
 
@@ -50,6 +53,24 @@ def refusal(image: str, *options: str) -> list[str]:
         docker("rm", "--force", name)
     assert waited.stdout == "1\n", log.stdout + log.stderr
     return [line for line in log.stderr.splitlines() if line.startswith("error: ")]
+
+
+# P7. The stand-in has the official Python backend, which runs each step in a process of its own.
+def test_the_same_repository_has_the_same_answers_on_the_embedded_server(
+    image: str, tmp_path: Path
+) -> None:
+    questions = texts(500)
+    name = docker("create", image).stdout.strip()
+    docker("cp", f"{name}:/models", str(tmp_path))
+    docker("rm", name)
+    with running(image) as container:
+        theirs = classify_all(container.http, "cls_model", questions, None)
+    with serve(tmp_path / "models", tmp_path / "log") as served:
+        ours = classify_all(served.http, "cls_model", questions, None)
+    assert [answer.predict for answer in ours] == [answer.predict for answer in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        scores = dict(zip(other.labels, other.scores, strict=True))
+        assert [scores[label] for label in one.labels] == pytest.approx(one.scores, abs=1e-5)
 
 
 def test_it_answers_read_only_as_any_user(image: str) -> None:
