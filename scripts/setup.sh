@@ -11,7 +11,8 @@ readonly PYTHON_VERSIONS='3.11 3.12'
 
 # command and the package that brings it
 readonly TOOLS=(envsubst:gettext-base mmdebstrap:mmdebstrap curl:curl dockerd:docker.io)
-readonly DEV_TOOLS=(docker-registry:docker-registry openssl:openssl bats:bats buildah:buildah podman:podman strace:strace)
+readonly DEV_TOOLS=(docker-registry:docker-registry openssl:openssl bats:bats buildah:buildah podman:podman strace:strace
+  chromium:chromium chromedriver:chromium-driver)
 readonly DEV_PACKAGES=(bats-assert bats-support bats-file)
 
 # Prints the Python to make the environment with.
@@ -91,6 +92,23 @@ pip_install() {
   "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >&2
 }
 
+# Debian's package of Prometheus starts a server when it is installed; what the tests need is a program
+# in it.
+take_promtool() {
+  local folder="$ROOT/.cache/promtool" target="$ROOT/.venv/bin/promtool"
+  ! command -v promtool >/dev/null && [[ ! -x "$target" ]] || return 0
+  command -v apt-get >/dev/null || die promtool 'not found' 'https://prometheus.io/download'
+  mkdir -p -- "$folder"
+  (
+    cd "$folder"
+    download=(apt-get -qq -o APT::Sandbox::User=root download prometheus)
+    "${download[@]}" 2>/dev/null || { apt-get -qq update && "${download[@]}"; }
+    dpkg-deb --extract prometheus_*.deb .
+  ) >&2 || die promtool 'cannot be fetched' 'as root: apt-get update'
+  mv -- "$folder/usr/bin/promtool" "$target"
+  rm -r -- "$folder"
+}
+
 check_storage() {
   local name="$1"
   [[ "$name" =~ ^[a-z0-9]+$ && -f "utils/storages/requirements/$name.txt" ]] ||
@@ -126,6 +144,7 @@ main() {
   [[ "$dev" == 0 && ! -e .venv/bin/pytest ]] ||
     requirements+=(requirements-dev.txt utils/storages/requirements/*.txt)
   make_environment "$python" "$ROOT/.venv" "${requirements[@]}"
+  [[ "$dev" == 0 ]] || take_promtool
   [[ "${1:-}" != --storage ]] || install_storage "${2:-}"
 }
 

@@ -15,6 +15,9 @@ from tests.unit.commands import ROOT
 MONITORING = ROOT / "monitoring"
 FRONT = ROOT / "server" / "front"
 
+# Where make setup-dev puts it unless it is there already.
+PROMTOOL = shutil.which("promtool") or ROOT / ".venv" / "bin" / "promtool"
+
 # Of Triton's metrics.cc.
 OF_TRITON = {
     *("nv_inference_request_success", "nv_inference_request_failure", "nv_inference_count"),
@@ -30,11 +33,9 @@ OF_TRITON = {
 def of_front() -> set[str]:
     """The names of the front's metrics."""
     text = (FRONT / "lua" / "metrics.lua").read_text(encoding="utf-8")
-    found = re.findall(r'\{ "(front_\w+)", "(\w+)"', text)
-    found += re.findall(r"# TYPE (front_\w+) (\w+)", text)
     names = set()
-    for name, kind in found:
-        parts = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
+    for name in re.findall(r'"(front_\w+)"', text):
+        parts = ("_bucket", "_sum", "_count") if name.endswith("_seconds") else ("",)
         names |= {name + part for part in parts}
     return names
 
@@ -87,7 +88,7 @@ def test_the_front_has_metrics() -> None:
 
 
 def test_whatever_the_front_counts_is_shown_under_its_name() -> None:
-    assert counted() == of_front() - {"front_requests_in_flight"}
+    assert counted() == {name for name in of_front() if name.endswith("_total")}
 
 
 @pytest.mark.parametrize("query", queries())
@@ -170,16 +171,14 @@ def test_the_dashboard_shows_how_long_requests_take(quantile: str) -> None:
     assert any(f"histogram_quantile({quantile}," in query for query in of_panels())
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool (Debian's prometheus)")
 def test_alerts_fire_when_they_should() -> None:
     for words in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
         result = subprocess.run(
-            ["promtool", *words], cwd=MONITORING, capture_output=True, encoding="utf-8", check=False
+            [PROMTOOL, *words], cwd=MONITORING, capture_output=True, encoding="utf-8", check=False
         )
         assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool (Debian's prometheus)")
 def test_prometheus_understands_what_the_dashboard_asks_for(tmp_path: Path) -> None:
     # Grafana's own variables would not be understood.
     asked = [query.replace("$__rate_interval", "5m") for query in of_panels()]
@@ -187,6 +186,6 @@ def test_prometheus_understands_what_the_dashboard_asks_for(tmp_path: Path) -> N
     file = tmp_path / "rules.yml"
     file.write_text(json.dumps({"groups": [{"name": "panels", "rules": recorded}]}))
     result = subprocess.run(
-        ["promtool", "check", "rules", file], capture_output=True, encoding="utf-8", check=False
+        [PROMTOOL, "check", "rules", file], capture_output=True, encoding="utf-8", check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr

@@ -3,8 +3,9 @@ local M = {}
 
 local state = ngx.shared.metrics
 
--- Upper bounds of seconds.
-local BUCKETS = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10 }
+-- Upper bounds of seconds. A request is counted in the first that it is within; Prometheus wants those
+-- of all bounds below added up, which is done when it asks.
+local BUCKETS = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, math.huge }
 
 -- For log_by_lua. Routes are names out of nginx.conf, nothing of the client's.
 function M.count()
@@ -15,21 +16,33 @@ function M.count()
     state:incr('front_refused_total{reason="' .. reason .. '"}', 1, 0)
   end
   local seconds = tonumber(ngx.var.request_time) or 0
-  local label = 'front_request_seconds_bucket{route="' .. route .. '",le="'
-  for _, bound in ipairs(BUCKETS) do
-    if seconds <= bound then
-      state:incr(label .. bound .. '"}', 1, 0)
-    end
+  local place = 1
+  while seconds > BUCKETS[place] do
+    place = place + 1
   end
-  state:incr(label .. '+Inf"}', 1, 0)
-  state:incr('front_request_seconds_sum{route="' .. route .. '"}', seconds, 0)
-  state:incr('front_request_seconds_count{route="' .. route .. '"}', 1, 0)
+  state:incr("within/" .. route .. "/" .. place, 1, 0)
+  state:incr("seconds/" .. route, seconds, 0)
 end
 
-local FAMILIES = {
-  { "front_requests_total", "counter", "Requests by route and status." },
-  { "front_refused_total", "counter", "Requests that the front itself refused, by reason." },
-  { "front_request_seconds", "histogram", "From the first byte of a request to the last of its answer." },
+local function say_about(name, kind, help)
+  ngx.say("# HELP ", name, " ", help)
+  ngx.say("# TYPE ", name, " ", kind)
+end
+
+local function say_histogram(name, route)
+  local sum = 0
+  for place, bound in ipairs(BUCKETS) do
+    sum = sum + (state:get("within/" .. route .. "/" .. place) or 0)
+    local le = bound == math.huge and "+Inf" or bound
+    ngx.say(name, '_bucket{route="', route, '",le="', le, '"} ', sum)
+  end
+  ngx.say(name, '_sum{route="', route, '"} ', state:get("seconds/" .. route))
+  ngx.say(name, '_count{route="', route, '"} ', sum)
+end
+
+local COUNTERS = {
+  { "front_requests_total", "Requests by route and status." },
+  { "front_refused_total", "Requests that the front itself refused, by reason." },
 }
 
 -- For content_by_lua.
@@ -37,18 +50,24 @@ function M.answer()
   ngx.header["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
   local keys = state:get_keys(0)
   table.sort(keys)
-  for _, family in ipairs(FAMILIES) do
-    ngx.say("# HELP ", family[1], " ", family[3])
-    ngx.say("# TYPE ", family[1], " ", family[2])
+  for _, counter in ipairs(COUNTERS) do
+    say_about(counter[1], "counter", counter[2])
     for _, key in ipairs(keys) do
-      if string.find(key, family[1], 1, true) == 1 then
+      if string.find(key, counter[1], 1, true) == 1 then
         ngx.say(key, " ", state:get(key))
       end
     end
   end
-  ngx.say("# HELP front_requests_in_flight Requests that the model works on.")
-  ngx.say("# TYPE front_requests_in_flight gauge")
-  ngx.say("front_requests_in_flight ", require("guard").in_flight())
+  local name = "front_request_seconds"
+  say_about(name, "histogram", "From the first byte of a request to the last of its answer.")
+  for _, key in ipairs(keys) do
+    local route = string.match(key, "^seconds/(.+)$")
+    if route then
+      say_histogram(name, route)
+    end
+  end
+  say_about("front_requests_in_flight", "gauge", "Requests that the model works on.")
+  ngx.say("front_requests_in_flight", " ", require("guard").in_flight())
   local reply = ngx.location.capture("/-/metrics")
   if reply.status == 200 then
     ngx.print(reply.body)
