@@ -18,19 +18,35 @@ ROOT = Path(__file__).resolve().parents[1]
 if __package__ in (None, ""):
     sys.path[0] = str(ROOT)
 
-from benchmarks.report import markdown_table, replace_block, write_results
+from benchmarks.report import replace_block, write_results
+from tests.reliability.rows import ROWS
 from utils.errors import UserError, run_command
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
 
 
-def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """Of figures by name: what was measured, and what it may be at most."""
-    rows = []
-    for name, figure in figures.items():
-        limit = "" if figure["limit"] is None else f"{figure['limit']:g}"
-        rows.append([name, f"{figure['value']:g}", limit, figure["unit"]])
-    return markdown_table(["", "measured", "limit", "unit"], rows)
+def table(results: Mapping[str, Any]) -> str:
+    """A row for each promise.
+
+    Args:
+        results: `tests`, how many passed by row, and `figures` by name, their row first.
+    """
+    lines = ["| | | tests | measured (limit) |", "| --- | --- | ---: | --- |"]
+    for row, what in ROWS.items():
+        shown = [
+            f"{name.partition(': ')[2]} {_figure(figure)}"
+            for name, figure in results["figures"].items()
+            if name.startswith(f"{row}: ")
+        ]
+        lines.append(f"| {row} | {what} | {results['tests'][row]} | {'; '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def _figure(figure: Mapping[str, Any]) -> str:
+    limit = "" if figure["limit"] is None else f" ({figure['limit']:.3g})"
+    value = figure["value"]
+    words = f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:.2g}"
+    return f"{words} {figure['unit']}".strip() + limit
 
 
 def main() -> None:
@@ -48,10 +64,10 @@ def main() -> None:
         )  # fmt: skip
         if done.returncode:
             raise UserError("reliability", "tests failed, see above")
-        figures = json.loads(results.read_text(encoding="utf-8"))
-    write_results("reliability", {"figures": figures})
-    replace_block(DOCUMENT, "reliability", table(figures))
-    print(table(figures))
+        found = json.loads(results.read_text(encoding="utf-8"))
+    write_results("reliability", found)
+    replace_block(DOCUMENT, "reliability", table(found))
+    print(table(found))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,35 @@ import pytest
 
 from tests.containers import docker
 from tests.image.conftest import build, docker_answers
+from tests.reliability.figures import count
+from tests.reliability.rows import ROWS
 from tests.reliability.service import Model, Service, serving
 from tests.texts import texts
 from tests.variants import VARIANTS
 
 __all__ = ["docker_answers"]
 
+# Of a test's properties: the rows that it shows.
+SHOWS = "shows"
+
 QUESTIONS = 40
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Note of each test what it shows, for whoever sees only its outcome."""
+    for item in items:
+        rows = [row for marker in item.iter_markers("row") for row in marker.args]
+        unknown = set(rows) - ROWS.keys()
+        assert not unknown, f"{item.nodeid}: no such rows: {unknown}"
+        item.user_properties += [(SHOWS, row) for row in rows]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the rows of a test that passed."""
+    if report.when == "call" and report.passed:
+        for name, row in report.user_properties:
+            if name == SHOWS:
+                count(str(row))
 
 
 def make_model(factory: pytest.TempPathFactory, variant: str) -> Model:

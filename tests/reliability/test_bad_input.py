@@ -166,6 +166,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.row("P3", "P4", "P5", "B1", "B2", "B3", "B4", "B10", "B11", "B12", "B15")
 def test_a_bad_request_of_the_v2_protocol_is_refused(server: Service, name: str) -> None:
     answer = server.ask(message("POST", f"{server.model.path}/infer", REFUSED[name]))
     assert_refused(answer, [400])
@@ -225,6 +226,7 @@ BINARY = {
 
 
 @pytest.mark.parametrize("name", BINARY)
+@pytest.mark.row("P3", "P4", "B8", "B12")
 def test_binary_data_that_is_wrong_is_refused(server: Service, name: str) -> None:
     answer = server.ask(BINARY[name](f"{server.model.path}/infer"))
     assert_refused(answer, [400])
@@ -253,6 +255,7 @@ NOT_THERE = (
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("path", NOT_THERE)
+@pytest.mark.row("B2", "B12", "B13", "B16")
 def test_what_nobody_needs_is_not_there(server: Service, path: str, method: str) -> None:
     path = path.replace("MODEL", server.model.built.model_name)
     answer = server.ask(message(method, path, JSON if method == "POST" else None))
@@ -269,6 +272,7 @@ PATHS = (
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.row("B14", "B16")
 def test_every_method_of_every_path_is_answered(server: Service, path: str) -> None:
     for method in METHODS:
         body = JSON if method in ("POST", "PUT", "PATCH") else None
@@ -311,6 +315,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.row("B6", "B7", "B9", "B17")
 def test_headers_decide_nothing_but_what_they_should(server: Service, name: str) -> None:
     headers, status = HEADERS[name]
     answer = server.ask(message("POST", f"{server.model.path}/infer", JSON, headers))
@@ -345,10 +350,12 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
+@pytest.mark.row("B17")
 def test_what_is_not_http_is_refused(server: Service, name: str) -> None:
     assert_refused(server.ask(GARBAGE[name]), [*range(400, 500), 505])
 
 
+@pytest.mark.row("B17")
 def test_bare_line_feeds_make_no_second_request(server: Service) -> None:
     smuggled = b"GET /v2/health/live HTTP/1.1\nHost: a\nX-A: b\n\n"
     with connect(server.address) as connection:
@@ -359,6 +366,7 @@ def test_bare_line_feeds_make_no_second_request(server: Service) -> None:
             receive(connection)
 
 
+@pytest.mark.row("B17")
 def test_pipelined_requests_are_answered_in_their_order(server: Service) -> None:
     requests = [server.model.infer([text]) for text in server.model.questions[:5]]
     with connect(server.address) as connection:
@@ -382,18 +390,21 @@ def padded(size: int) -> bytes:
     return JSON + b" " * (size - len(JSON))
 
 
+@pytest.mark.row("B9")
 def test_a_body_of_the_limit_is_answered_and_one_byte_more_is_not(server: Service) -> None:
     path = f"{server.model.path}/infer"
     assert server.post(path, padded(LIMIT)).status == 200
     assert_refused(server.ask(message("POST", path, padded(LIMIT + 1))), [413])
 
 
+@pytest.mark.row("B5", "B9")
 def test_chunks_beyond_the_limit_are_refused(server: Service) -> None:
     sent = chunked("POST", f"{server.model.path}/infer", [padded(LIMIT + 1)])
     assert_refused(server.ask(sent), [413])
 
 
 @pytest.mark.parametrize("count", [1, 2, 50])
+@pytest.mark.row("B5")
 def test_a_body_in_chunks_is_answered(server: Service, count: int) -> None:
     size = -(-len(JSON) // count)
     chunks = [JSON[place : place + size] for place in range(0, len(JSON), size)]
@@ -401,6 +412,7 @@ def test_a_body_in_chunks_is_answered(server: Service, count: int) -> None:
     assert answer is not None and answer.status == 200
 
 
+@pytest.mark.row("B5")
 def test_a_million_chunks_of_a_byte_are_refused_or_answered(server: Service) -> None:
     chunks = [bytes([byte]) for byte in padded(MEGABYTE)]
     answer = server.ask(chunked("POST", f"{server.model.path}/infer", chunks))
@@ -410,6 +422,7 @@ def test_a_million_chunks_of_a_byte_are_refused_or_answered(server: Service) -> 
         assert_refused(answer)
 
 
+@pytest.mark.row("B6")
 def test_a_compressed_bomb_is_not_unpacked(server: Service) -> None:
     before = server.usage()
     bomb = b"\x1f\x8b" + b"\0" * MEGABYTE
@@ -419,6 +432,7 @@ def test_a_compressed_bomb_is_not_unpacked(server: Service) -> None:
     assert server.usage().resident_mb - before.resident_mb < 50
 
 
+@pytest.mark.row("P5", "B3")
 def test_large_batches_cost_no_memory(server: Service) -> None:
     before = server.usage()
     for name in ("1,000 rows", "2^31 rows", "2^33 x 2^33", "10^12 columns"):
@@ -428,6 +442,7 @@ def test_large_batches_cost_no_memory(server: Service) -> None:
     assert grown < 50
 
 
+@pytest.mark.row("B13")
 def test_the_port_of_metrics_has_metrics_alone(server: Service) -> None:
     for path in ("/", "/v2", "/v2/health/ready", "/classify", "/-/metrics", "/-/error"):
         assert_refused(ask(server.metrics_address, message("GET", path)), [404])

@@ -36,8 +36,8 @@ def under_load(server: Service, clients: int, seconds: float) -> Iterator[Future
         log.result()
 
 
-# F1, with the one process that models run in.
 @pytest.mark.parametrize("name", ["tritonserver", "nginx"])
+@pytest.mark.row("F1", "F4")
 def test_a_process_that_is_killed_ends_the_container_which_docker_starts_again(
     model: Model, name: str
 ) -> None:
@@ -70,7 +70,8 @@ def restarts(container: Container, number: int) -> None:
         time.sleep(0.05)
 
 
-# F4 and L3, in the memory of this machine, which outlives a container.
+# In the memory of this machine, which outlives a container.
+@pytest.mark.row("F4", "L3")
 def test_nothing_is_left_in_shared_memory_by_load_by_a_kill_or_by_an_end(model: Model) -> None:
     before = shared_memory()
     with serving(model, "--ipc=host") as server:
@@ -90,7 +91,7 @@ def shared_memory() -> dict[str, int]:
     return {path.name: path.stat().st_size for path in Path("/dev/shm").iterdir()}
 
 
-# F6. Of processes that are smaller than the server: the kernel ends the largest of a container.
+# Of processes that are smaller than the server: the kernel ends the largest of a container.
 GROW = """
 import os, time
 for _ in range(40):
@@ -101,6 +102,7 @@ for _ in range(40):
 """
 
 
+@pytest.mark.row("F6")
 def test_a_container_out_of_memory_ends_and_docker_starts_it_again(model: Model) -> None:
     with serving(model, "--restart=on-failure") as server:
         limit = f"{server.usage().resident_mb + 100:.0f}m"
@@ -121,6 +123,7 @@ def test_a_container_out_of_memory_ends_and_docker_starts_it_again(model: Model)
 
 
 @pytest.mark.parametrize("name", ["tritonserver", "nginx"])
+@pytest.mark.row("F1", "F4")
 def test_a_process_that_is_killed_is_named_and_the_status_is_an_errors(
     model: Model, name: str
 ) -> None:
@@ -136,6 +139,7 @@ def test_a_process_that_is_killed_is_named_and_the_status_is_an_errors(
         server.assert_steady()
 
 
+@pytest.mark.row("F1")
 def test_a_worker_of_the_front_that_is_killed_is_replaced_and_its_requests_forgotten(
     server: Service,
 ) -> None:
@@ -154,7 +158,7 @@ def test_a_worker_of_the_front_that_is_killed_is_replaced_and_its_requests_forgo
     server.assert_right()
 
 
-# F2.
+@pytest.mark.row("F2")
 def test_a_pause_of_3_seconds_mixes_no_answers(server: Service) -> None:
     with under_load(server, 16, 5.0) as log:
         server.signal("tritonserver", "STOP")
@@ -172,6 +176,7 @@ def test_a_pause_of_3_seconds_mixes_no_answers(server: Service) -> None:
 
 
 @pytest.mark.parametrize("name", ["tritonserver", "nginx"])
+@pytest.mark.row("F1", "F2")
 def test_a_process_that_stands_still_ends_the_container(model: Model, name: str) -> None:
     with serving(model) as server:
         # The supervisor asks once a second, and waits for ever for what was never ready.
@@ -191,6 +196,7 @@ def test_a_process_that_stands_still_ends_the_container(model: Model, name: str)
         server.assert_steady()
 
 
+@pytest.mark.row("F2")
 def test_answers_that_come_too_late_are_refused_and_take_no_place_for_good(model: Model) -> None:
     with steady(model, "--env=TIMEOUT_SECONDS=1", "--env=MAX_IN_FLIGHT=4") as server:
         for _ in range(2):
@@ -212,7 +218,7 @@ def test_answers_that_come_too_late_are_refused_and_take_no_place_for_good(model
             assert server.classify(text="ok").status == 200
 
 
-# F3.
+@pytest.mark.row("F3", "P6")
 def test_sigterm_answers_what_is_under_way_and_ends_well(model: Model) -> None:
     with serving(model) as server, ExitStack() as stack:
         sent = server.model.infer(server.model.questions[:1])
@@ -255,6 +261,7 @@ def refused(server: Service) -> bool:
 
 
 @pytest.mark.parametrize("after", [0.0, 0.3, 1.0])
+@pytest.mark.row("F3")
 def test_sigterm_while_it_starts_ends_it_soon(model: Model, after: float) -> None:
     with started(model.built.image) as container:
         time.sleep(after)
@@ -271,8 +278,8 @@ def test_sigterm_while_it_starts_ends_it_soon(model: Model, after: float) -> Non
         assert "Traceback" not in container.log
 
 
-# F5.
 @pytest.mark.parametrize("size", ["64m", "16m"])
+@pytest.mark.row("F5")
 def test_little_shared_memory_is_enough_for_the_largest_requests(model: Model, size: str) -> None:
     largest = ["x " * 65_536] * 4
     with steady(model, f"--shm-size={size}") as server:
@@ -282,7 +289,6 @@ def test_little_shared_memory_is_enough_for_the_largest_requests(model: Model, s
         assert server.infer(largest).status == 200
 
 
-# F7.
 @contextmanager
 def started(image: str, *options: str) -> Iterator[Container]:
     """A container that may not come up."""
@@ -327,6 +333,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.row("F7")
 def test_a_setting_that_cannot_be_ends_the_start_with_its_name(model: Model, setting: str) -> None:
     with started(model.built.image, f"--env={setting}") as container:
         status, seconds = end_of(container, 30)
@@ -336,6 +343,7 @@ def test_a_setting_that_cannot_be_ends_the_start_with_its_name(model: Model, set
         assert seconds < 10
 
 
+@pytest.mark.row("F7")
 def test_a_certificate_that_is_none_ends_the_start(model: Model) -> None:
     wrong = ("--env=TLS_CERTIFICATE_FILE=/etc/passwd", "--env=TLS_KEY_FILE=/etc/passwd")
     with started(model.built.image, *wrong) as container:
@@ -344,6 +352,7 @@ def test_a_certificate_that_is_none_ends_the_start(model: Model) -> None:
         assert "/etc/passwd" in container.log
 
 
+@pytest.mark.row("F7")
 def test_a_port_that_somebody_has_ends_the_start(server: Service, model: Model) -> None:
     network = f"--network=container:{server.container.name}"
     with started(model.built.image, network) as container:
@@ -375,6 +384,7 @@ def repository(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("file", DAMAGED)
+@pytest.mark.row("F7")
 def test_a_file_that_is_damaged_ends_the_start_and_is_named(
     model: Model, repository: Path, file: str
 ) -> None:
@@ -393,7 +403,7 @@ def test_a_file_that_is_damaged_ends_the_start_and_is_named(
         path.write_bytes(whole)
 
 
-# F8.
+@pytest.mark.row("F8", "P6")
 def test_calls_that_are_dropped_leave_nothing(server: Service) -> None:
     count = 2_000 if LONG else 400
     questions = server.model.questions
@@ -424,10 +434,10 @@ def test_calls_that_are_dropped_leave_nothing(server: Service) -> None:
     assert more <= 5
 
 
-# F9.
 @pytest.mark.parametrize(
     ("limit", "callers"), [("--cpuset-cpus=0", 1), ("--cpus=1", 1), ("--cpuset-cpus=0,1", 2)]
 )
+@pytest.mark.row("F9")
 def test_it_serves_on_as_many_cpus_as_it_may(model: Model, limit: str, callers: int) -> None:
     began = time.monotonic()
     with steady(model, limit) as server:
@@ -437,7 +447,6 @@ def test_it_serves_on_as_many_cpus_as_it_may(model: Model, limit: str, callers: 
         assert "pthread_setaffinity_np" not in server.container.log
 
 
-# F10.
 ASK_INSIDE = """
 import sys, urllib.request
 url, body = sys.argv[1], sys.argv[2].encode()
@@ -446,6 +455,7 @@ print(urllib.request.urlopen(urllib.request.Request(url, body)).read().decode())
 
 
 @pytest.mark.parametrize("user", ["65532:65532", "12345:12345"])
+@pytest.mark.row("F10")
 def test_it_serves_without_rights_network_and_a_disk_to_write_on(model: Model, user: str) -> None:
     began = time.monotonic()
     options = (
@@ -464,12 +474,13 @@ def test_it_serves_without_rights_network_and_a_disk_to_write_on(model: Model, u
         assert not re.search("denied|Read-only|not permitted", container.log)
 
 
+@pytest.mark.row("F10")
 def test_it_writes_nowhere_but_to_tmp(server: Service) -> None:
     changes = docker("diff", server.container.name).stdout.splitlines()
     assert [line for line in changes if not re.match(r"[AC] /(tmp|run|proc)(/|$)", line)] == []
 
 
-# F11.
+@pytest.mark.row("F11")
 def test_two_servers_that_share_memory_and_a_model_leave_each_other_alone(model: Model) -> None:
     with serving(model, "--ipc=host") as first, steady(model, "--ipc=host") as second:
         with under_load(second, 4, 3.0) as log:
@@ -479,6 +490,7 @@ def test_two_servers_that_share_memory_and_a_model_leave_each_other_alone(model:
         assert_all_right(second, log.result())
 
 
+@pytest.mark.row("L7")
 def test_many_come_and_go_while_a_model_answers(server: Service) -> None:
     """Connections that are opened and closed without a request, beside some that ask."""
     stop = threading.Event()

@@ -136,6 +136,7 @@ BINARY = st.builds(binary, EDITS, st.sampled_from([0, 0, 0, 1, -1, 5, 1000, -100
     [("bytes", BYTES), ("values", VALUES_CHANGED), ("headers", HEADERS), ("binary data", BINARY)],
     ids=["bytes", "values", "headers", "binary data"],
 )
+@pytest.mark.row("B14")
 def test_random_requests_are_answered_with_json(
     server: Service, name: str, messages: st.SearchStrategy[bytes]
 ) -> None:

@@ -37,6 +37,7 @@ def assert_all_right(server: Service, log: Log) -> None:
 
 
 # In the long form, ten minutes.
+@pytest.mark.row("L1")
 def test_64_clients_get_right_answers_only(server: Service) -> None:
     latencies: list[float] = []
     for _ in range(120 if LONG else 1):
@@ -50,6 +51,7 @@ def test_64_clients_get_right_answers_only(server: Service) -> None:
     assert most <= 5 * half
 
 
+@pytest.mark.row("L2")
 def test_memory_files_and_threads_stay_where_they_are(server: Service) -> None:
     warm, wanted = (2_000, 100_000) if LONG else (500, 4_000)
     batches = [server.model.questions[start : start + 1 + start % 4] for start in range(36)]
@@ -77,6 +79,7 @@ def test_memory_files_and_threads_stay_where_they_are(server: Service) -> None:
     assert after.threads <= before.threads
 
 
+@pytest.mark.row("L4")
 def test_what_is_too_much_is_refused_at_once_and_leaves_nothing(model: Model) -> None:
     with steady(model, "--env=MAX_IN_FLIGHT=16") as server:
         base = quantile(load(server, 1, 1.0).latencies, 0.5)
@@ -102,6 +105,7 @@ def test_what_is_too_much_is_refused_at_once_and_leaves_nothing(model: Model) ->
         assert server.usage().resident_mb - before.resident_mb < 100
 
 
+@pytest.mark.row("L4", "L5")
 def test_no_more_than_256_are_under_way(server: Service) -> None:
     sent = server.model.infer(server.model.questions[:1])
     server.signal("tritonserver", "STOP")
@@ -125,6 +129,7 @@ def test_no_more_than_256_are_under_way(server: Service) -> None:
             server.model.assert_right([0], answer.body)
 
 
+@pytest.mark.row("L6")
 def test_a_text_of_a_megabyte_is_refused_and_one_of_the_limit_answered_in_a_second(
     server: Service,
 ) -> None:
@@ -141,6 +146,7 @@ def test_a_text_of_a_megabyte_is_refused_and_one_of_the_limit_answered_in_a_seco
     assert grown < 100
 
 
+@pytest.mark.row("L6")
 def test_long_texts_have_the_answers_of_their_beginnings(server: Service) -> None:
     built, questions = server.model.built, server.model.questions
     count = 200 if LONG else 20
@@ -152,6 +158,7 @@ def test_long_texts_have_the_answers_of_their_beginnings(server: Service) -> Non
         assert got.scores == pytest.approx(ranked.scores, abs=1e-4)
 
 
+@pytest.mark.row("L7")
 def test_slow_clients_slow_down_nobody_and_are_cut_off(server: Service) -> None:
     patient = 60.0 if LONG else 11.0
     baseline = quantile(load(server, 16, 2.0).latencies, 0.99)
@@ -187,6 +194,7 @@ def when_closed(clients: list[socket.socket], began: float, seconds: float) -> f
     return time.monotonic() - began
 
 
+@pytest.mark.row("L7")
 def test_a_body_that_does_not_come_is_not_waited_for(server: Service) -> None:
     head = message("POST", f"{server.model.path}/infer", b"", {"Content-Length": "1000"})
     with connect(server.address, 15) as connection:

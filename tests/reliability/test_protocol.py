@@ -81,6 +81,7 @@ def infer_body(model_texts: list[str], **more: Any) -> bytes:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.row("P1")
 def test_every_endpoint_has_the_status_of_the_protocol(server: Service, endpoint: str) -> None:
     method, _, path = endpoint.partition(" ")
     body = infer_body(["ok"]) if method in ("POST", "PUT") else None
@@ -92,6 +93,7 @@ def test_every_endpoint_has_the_status_of_the_protocol(server: Service, endpoint
 
 
 @pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/v2", "MODEL"])
+@pytest.mark.row("P1", "B17")
 def test_a_body_that_nobody_asked_for_changes_nothing(server: Service, path: str) -> None:
     path = path.replace("MODEL", server.model.path)
     # Told of a body that does not come, the server behind would take the next request for it.
@@ -102,6 +104,7 @@ def test_a_body_that_nobody_asked_for_changes_nothing(server: Service, path: str
         server.assert_right()
 
 
+@pytest.mark.row("P1")
 def test_metadata_has_the_types_and_shapes_that_answers_have(server: Service) -> None:
     metadata = server.get(server.model.path).json
     assert metadata["name"] == server.model.built.model_name
@@ -115,6 +118,7 @@ def test_metadata_has_the_types_and_shapes_that_answers_have(server: Service) ->
         assert tensor["shape"][0] == 3
 
 
+@pytest.mark.row("P1")
 def test_server_metadata_names_no_extension_that_is_out_of_reach(server: Service) -> None:
     metadata = server.get("/v2").json
     assert metadata["extensions"] == ["binary_tensor_data"]
@@ -122,6 +126,7 @@ def test_server_metadata_names_no_extension_that_is_out_of_reach(server: Service
 
 
 @pytest.mark.parametrize("name", ["7", 'a "b" \\ ы 👍', "x" * 256])
+@pytest.mark.row("P1")
 def test_the_id_of_a_request_comes_back(server: Service, name: str) -> None:
     answer = server.post(f"{server.model.path}/infer", infer_body(["ok"], id=name))
     assert answer.json["id"] == name
@@ -130,18 +135,21 @@ def test_the_id_of_a_request_comes_back(server: Service, name: str) -> None:
 @pytest.mark.parametrize(
     "names", [["scores"], ["truncated", "labels"], ["logits", "scores", "predicts"]]
 )
+@pytest.mark.row("P1", "P6")
 def test_outputs_are_those_that_were_asked_for(server: Service, names: list[str]) -> None:
     asked = [{"name": name} for name in names]
     answer = server.post(f"{server.model.path}/infer", infer_body(["ok"], outputs=asked))
     assert {tensor["name"] for tensor in answer.json["outputs"]} == set(names)
 
 
+@pytest.mark.row("P1")
 def test_an_empty_list_of_outputs_asks_for_all(server: Service) -> None:
     answer = server.post(f"{server.model.path}/infer", infer_body(["ok"], outputs=[]))
     assert len(answer.json["outputs"]) == 5
 
 
 @pytest.mark.parametrize("asked", ["of the request", "of the output"])
+@pytest.mark.row("P1")
 def test_binary_tensors_come_and_go(server: Service, asked: str) -> None:
     tensor = rows([text.encode() for text in server.model.questions[:3]])
     request: dict[str, Any] = {
@@ -168,6 +176,7 @@ def test_binary_tensors_come_and_go(server: Service, asked: str) -> None:
     assert np.abs(scores - np.array(expected)).max() <= 1e-4
 
 
+@pytest.mark.row("P1")
 def test_nvidias_client_gets_the_answers_of_the_original(server: Service) -> None:
     host, port = server.address
     model = server.model
@@ -180,6 +189,7 @@ def test_nvidias_client_gets_the_answers_of_the_original(server: Service) -> Non
 
 
 @pytest.mark.parametrize("name", STRANGE_TEXTS)
+@pytest.mark.row("P3")
 def test_strange_texts_are_answered_as_by_the_original(
     server: Service, model: Model, name: str
 ) -> None:
@@ -190,6 +200,7 @@ def test_strange_texts_are_answered_as_by_the_original(
     assert_same(expected, predictions(answer.body), 3)
 
 
+@pytest.mark.row("P2")
 def test_of_requests_at_once_only_the_bad_ones_fail(server: Service) -> None:
     path = f"{server.model.path}/infer"
     good = [server.model.infer([text]) for text in texts(9)]

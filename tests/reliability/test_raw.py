@@ -1,12 +1,16 @@
 """Why there is a front: what one request does to the server behind it."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
 from tests.containers import running
-from tests.reliability.service import Model, Service, serving, state
+from tests.reliability.figures import LONG
+from tests.reliability.service import Model, Service, serving, state, steady
 from tests.reliability.wire import message
 
 pytestmark = pytest.mark.reliability
@@ -18,6 +22,20 @@ KILL = (
 )
 
 
+def grpc_client(server: Service) -> InferenceServerClient:
+    return InferenceServerClient(
+        server.container.address(8001), channel_args=[("grpc.enable_http_proxy", 0)]
+    )
+
+
+def grpc_text() -> InferInput:
+    """An input of one text."""
+    tensor = InferInput("text_input", [1, 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[b"ok"]], dtype=object))
+    return tensor
+
+
+@pytest.mark.row("B1")
 def test_without_a_front_one_request_ends_the_server(model: Model) -> None:
     with running(model.built.image, "--env=FRONT=off") as container:
         server = Service(container, model, state(container))
@@ -27,15 +45,31 @@ def test_without_a_front_one_request_ends_the_server(model: Model) -> None:
         assert server.wait_for_end(10) != 0
 
 
+@pytest.mark.row("B1")
 def test_over_grpc_which_has_no_front_the_same_request_ends_the_container(model: Model) -> None:
     with serving(model, "--env=GRPC=on") as server:
-        client = InferenceServerClient(
-            server.container.address(8001), channel_args=[("grpc.enable_http_proxy", 0)]
-        )
-        tensor = InferInput("text_input", [1, 1], "BYTES")
-        tensor.set_data_from_numpy(np.array([[b"ok"]], dtype=object))
+        client, tensor = grpc_client(server), grpc_text()
         with pytest.raises(InferenceServerException):
             output = InferRequestedOutput("labels", class_count=1)
             client.infer(model.built.model_name, [tensor], outputs=[output])
         client.close()
         assert server.wait_for_end(10) != 0
+
+
+@pytest.mark.row("F8")
+def test_over_grpc_calls_that_are_given_up_end_nothing(model: Model) -> None:
+    with steady(model, "--env=GRPC=on") as server:
+        client, tensor = grpc_client(server), grpc_text()
+
+        def call(number: int) -> bool:
+            seconds = (1 + number % 20) / 1000
+            with suppress(InferenceServerException):
+                client.infer(model.built.model_name, [tensor], client_timeout=seconds)
+                return True
+            return False
+
+        with ThreadPoolExecutor(16) as pool:
+            answered = list(pool.map(call, range(10_000 if LONG else 1_000)))
+        # Too late for some and in time for others.
+        assert 0 < sum(answered) < len(answered)
+        client.close()
