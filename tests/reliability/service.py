@@ -19,6 +19,9 @@ from utils.load.requests import infer_request
 
 READY_SECONDS = 30.0
 
+# Until a container that has to end has ended, or is back.
+END_SECONDS = 15.0
+
 # Patterns of the command lines of those that stay; a health check comes and goes.
 PROCESSES = "*bin/tritonserver*|nginx:*|*supervise.py*"
 
