@@ -14,7 +14,7 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.folders import cached_folder, short_key
 from utils.snapshot import file_digest
-from utils.wheels import Wheels, download_wheels, unpack_wheels
+from utils.wheels import Wheels, download_wheels, unpack_program
 
 SOURCE = Path(__file__).resolve().parents[1] / "backends" / "python"
 LIBRARY = "libtriton_python.so"
@@ -46,8 +46,10 @@ def compiled_backend(cache: Path, machine: str, python_version: str) -> Path:
         wheels = Wheels(lock_file, platform.machine(), version)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             compiler = Path(scratch, "compiler")
-            unpack_wheels(wheels, download_wheels(wheels, cache), compiler)
-            _compile(compiler / "ziglang" / "zig", machine, python_version, target / LIBRARY)
+            unpack_program(wheels, download_wheels(wheels, cache), compiler)
+            zig = compiler / "ziglang" / "zig"
+            zig.chmod(0o755)
+            _compile(zig, machine, python_version, target / LIBRARY)
 
     return cached_folder(cache / "backends", key, fill) / LIBRARY
 

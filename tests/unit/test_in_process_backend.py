@@ -54,10 +54,9 @@ def fake_compiler(monkeypatch: pytest.MonkeyPatch, script: str) -> list[Wheels]:
         zig = target / "ziglang" / "zig"
         zig.parent.mkdir(parents=True)
         zig.write_text(script)
-        zig.chmod(0o755)
 
     monkeypatch.setattr(module, "download_wheels", lambda *_: Path("/wheels"))
-    monkeypatch.setattr(module, "unpack_wheels", unpack)
+    monkeypatch.setattr(module, "unpack_program", unpack)
     return unpacked
 
 

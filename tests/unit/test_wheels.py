@@ -10,7 +10,7 @@ import pytest
 
 from utils import wheels as module
 from utils.errors import UserError
-from utils.wheels import Wheels, download_wheels, unpack_wheels
+from utils.wheels import Wheels, download_wheels, unpack_program, unpack_wheels
 
 Offline = Callable[[str], Path]
 
@@ -114,3 +114,18 @@ def test_pip_takes_nothing_but_locked_wheels_that_an_old_system_can_run(
         assert "--platform=manylinux2014_aarch64" in words
         assert f"--requirement={wheels.lock_file}" in words
     assert "--no-index" in calls[1]
+
+
+def test_a_program_is_unpacked_as_it_is(index: Path, tmp_path: Path) -> None:
+    wheels = locked(tmp_path, write_wheel(index, "tiny", "py3-none-any"))
+    unpack_program(wheels, index, tmp_path / "program")
+    assert (tmp_path / "program" / "tiny.py").read_text() == "VALUE = 1\n"
+
+
+def test_a_program_that_is_not_the_locked_one_is_not_unpacked(index: Path, tmp_path: Path) -> None:
+    wheels = locked(tmp_path, write_wheel(index, "tiny", "py3-none-any"))
+    with (index / "tiny-1.0-py3-none-any.whl").open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(UserError, match=r"tiny-1\.0-py3-none-any\.whl: is not the one of"):
+        unpack_program(wheels, index, tmp_path / "program")
+    assert not (tmp_path / "program").exists()
