@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints import Checkpoint
+from tests.checkpoints import Checkpoint, make_bert
 from tests.containers import docker
 from tests.serving import ROOT, base_environment
 from tests.texts import write_texts
@@ -66,7 +66,7 @@ def docker_answers() -> None:
 def build(variant: Variant, folder: Path, model_name: str, *more: str) -> Built:
     """Build an image of a tiny checkpoint; one for single texts with 200 of them for the gates."""
     checkpoint = folder / "checkpoint"
-    checkpoint.mkdir()
+    checkpoint.mkdir(exist_ok=True)
     inputs, options = variant.build(checkpoint)
     samples = folder / "samples.txt"
     write_texts(samples)
@@ -79,24 +79,35 @@ def build(variant: Variant, folder: Path, model_name: str, *more: str) -> Built:
     return Built(variant, model_name, image, inputs, checkpoint, options, done.stdout, done.stderr)
 
 
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny BERT: of one place, so that the main command converts it once."""
+    checkpoint = tmp_path_factory.mktemp("image") / "checkpoint"
+    make_bert(checkpoint)
+    return checkpoint
+
+
 @pytest.fixture(scope="session", params=BUILT_VARIANTS)
 def any_built(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Built]:
     """An image of each variant in turn."""
     name = request.param
+    if name == "bert":
+        yield request.getfixturevalue("built")
+        return
     image = build(VARIANTS[name], tmp_path_factory.mktemp(name), f"test_{name}")
     yield image
     docker("rmi", "--force", image.image, check=False)
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    """An image of a tiny BERT under another name, for the tests of the image itself.
+def built(bert: Path) -> Iterator[Built]:
+    """An image of a tiny BERT, for the tests of the image itself too.
 
-    Made with three labelled texts too.
+    Made with three labelled texts.
     """
-    folder = tmp_path_factory.mktemp("image")
+    folder = bert.parent
     labelled = folder / "labelled.csv"
     # Whatever the model answers, one of three is right.
     labelled.write_text("text,label\nok,0\nok,1\nok,neutral\n", encoding="utf-8")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import checkpoints
 from tests.containers import docker, running
 from tests.image.conftest import make_image
 from tests.serving import run
@@ -17,17 +16,9 @@ pytestmark = pytest.mark.image
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny BERT."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    checkpoints.make_bert(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def cuda(checkpoint: Path) -> Iterator[str]:
+def cuda(bert: Path) -> Iterator[str]:
     """An image of the embedded server for GPUs, built on a machine without any."""
-    yield from built(checkpoint, "--hardware", "cuda")
+    yield from built(bert, "--hardware", "cuda")
 
 
 def built(checkpoint: Path, *options: str) -> Iterator[str]:
@@ -44,11 +35,11 @@ def label(image: str, key: str) -> str:
     return str(json.loads(shown)[f"triton-image.{key}"])
 
 
-def test_an_openvino_image_answers_in_the_best_precision_of_the_machine(checkpoint: Path) -> None:
+def test_an_openvino_image_answers_in_the_best_precision_of_the_machine(bert: Path) -> None:
     profile = read_profile("openvino")
     absent = missing(this_machine(), profile.needs("bf16", "embedded"))
     precision = "fp32" if absent else "bf16"
-    for image in built(checkpoint, "--hardware", "openvino", "--precision", precision):
+    for image in built(bert, "--hardware", "openvino", "--precision", precision):
         assert label(image, "precision") == precision
         assert label(image, "verified") == "on this hardware"
         with running(image) as container:
@@ -88,11 +79,11 @@ def test_the_libraries_of_the_cuda_provider_are_all_there_but_the_drivers(cuda: 
 
 
 def test_an_image_carries_texts_of_ours_to_be_checked_with_and_none_of_the_users(
-    checkpoint: Path, tmp_path: Path
+    bert: Path, tmp_path: Path
 ) -> None:
     samples = tmp_path / "samples.txt"
     samples.write_text("the quick secret fox\nok\n", encoding="utf-8")
-    for image in built(checkpoint, "--hardware", "cpu", "--samples", str(samples)):
+    for image in built(bert, "--hardware", "cpu", "--samples", str(samples)):
         shown = docker("run", "--rm", "--entrypoint=cat", image, "/models/selftest.json").stdout
         texts = [answer["text"] for answer in json.loads(shown)["answers"]]
         assert len(texts) == 26
@@ -100,16 +91,16 @@ def test_an_image_carries_texts_of_ours_to_be_checked_with_and_none_of_the_users
 
 
 def test_a_proxy_with_a_password_leaves_no_trace_in_an_image(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://user:canary-password@127.0.0.1:9")
-    for image in built(checkpoint, "--hardware", "cpu"):
+    for image in built(bert, "--hardware", "cpu"):
         history = docker("history", "--no-trunc", image).stdout
         assert "canary-password" not in history + docker("inspect", image).stdout
 
 
-def test_verify_only_checks_an_image_again_and_says_so_in_its_label(checkpoint: Path) -> None:
-    for image in built(checkpoint, "--hardware", "cpu"):
+def test_verify_only_checks_an_image_again_and_says_so_in_its_label(bert: Path) -> None:
+    for image in built(bert, "--hardware", "cpu"):
         before = docker("inspect", "--format", "{{.Id}}", image).stdout
         assert run("./make_triton_image.sh", "--verify-only", image) == f"{image}\n"
         assert docker("inspect", "--format", "{{.Id}}", image).stdout != before

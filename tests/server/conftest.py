@@ -1,5 +1,6 @@
 """A served repository that the tests of a run share."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,12 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
 
 @pytest.fixture(scope="session")
 def served(rendered: Rendered, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """That repository, served; tests that stop or hurt a server start their own."""
+    """That repository, served; tests that stop or hurt a server start their own.
+
+    Whatever it was asked, it stops when it is told to.
+    """
     with serve(rendered.repository, tmp_path_factory.mktemp("served") / "server.log") as server:
         yield server
+        server.http.close()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=10) == 0

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.in_process import call
-from tests.serving import ROOT, Rendered, base_environment, serve, server_processes
+from tests.serving import ROOT, Rendered, Served, base_environment, serve, server_processes
 from utils import join_steps
 from utils.free_ports import free_ports
 
@@ -50,6 +52,49 @@ def copy_with(rendered: Rendered, target: Path, file: str, old: str, new: str) -
 
 def shared_memory() -> set[str]:
     return {path.name for path in Path("/dev/shm").iterdir() if "triton" in path.name}
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A server and a control whose connections are written down, until a time has come."""
+
+    server: Served
+    server_trace: Path
+    control: subprocess.Popen[bytes]
+    control_trace: Path
+    until: float
+
+
+@pytest.fixture(scope="module", autouse=True)
+def traced(rendered: Rendered, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
+    """Started before the module's other tests, so that they fill the time that has to pass."""
+    folder = tmp_path_factory.mktemp("traced")
+    control_trace, server_trace = folder / "control.trace", folder / "server.trace"
+    # -D: the traced command stays our child, so that signals reach it.
+    trace = ("strace", "-D", "-f", "-qq", "-e", "trace=connect", "-e", "signal=none", "-o")
+    model = rendered.repository / "model_onnx" / "1" / "model.onnx"
+    script = (
+        f"import onnxruntime as o, time; s = o.InferenceSession({str(model)!r});"
+        f" time.sleep({TELEMETRY_SECONDS})"
+    )
+    # onnxruntime keeps quiet by itself where it sees the variable CI.
+    quiet = ("CI", "ORT_DISABLE_TELEMETRY")
+    environment = {key: value for key, value in base_environment().items() if key not in quiet}
+    control = subprocess.Popen(
+        [*trace, control_trace, sys.executable, "-c", script], env=environment
+    )
+    try:
+        with serve(
+            rendered.repository,
+            folder / "server.log",
+            prefix=("env", "--unset=CI", *trace, str(server_trace)),
+        ) as server:
+            server.grpc.classify("cls_model", ["ok"])
+            until = time.monotonic() + TELEMETRY_SECONDS
+            yield Traced(server, server_trace, control, control_trace, until)
+    finally:
+        control.kill()
+        control.wait(timeout=60)
 
 
 @pytest.mark.parametrize("options", [(), ("--separate-steps",)])
@@ -181,34 +226,13 @@ def test_a_port_in_use_is_named(rendered: Rendered, tmp_path: Path) -> None:
     assert done.stderr.startswith(f"error: port {port}: in use")
 
 
-def test_nothing_in_the_server_tries_to_reach_the_network(
-    rendered: Rendered, tmp_path: Path
-) -> None:
+def test_nothing_in_the_server_tries_to_reach_the_network(traced: Traced) -> None:
     """With a control: the same onnxruntime without our setting does try."""
-    control_trace, server_trace = tmp_path / "control.trace", tmp_path / "server.trace"
-    # -D: the traced command stays our child, so that signals reach it.
-    trace = ("strace", "-D", "-f", "-qq", "-e", "trace=connect", "-e", "signal=none", "-o")
-    model = rendered.repository / "model_onnx" / "1" / "model.onnx"
-    script = (
-        f"import onnxruntime as o, time; s = o.InferenceSession({str(model)!r});"
-        f" time.sleep({TELEMETRY_SECONDS})"
-    )
-    # onnxruntime keeps quiet by itself where it sees the variable CI.
-    quiet = ("CI", "ORT_DISABLE_TELEMETRY")
-    environment = {key: value for key, value in base_environment().items() if key not in quiet}
-    control = subprocess.Popen(
-        [*trace, control_trace, sys.executable, "-c", script], env=environment
-    )
-    with serve(
-        rendered.repository,
-        tmp_path / "server.log",
-        prefix=("env", "--unset=CI", *trace, str(server_trace)),
-    ) as served:
-        served.grpc.classify("cls_model", ["ok"])
-        time.sleep(TELEMETRY_SECONDS)
-    control.wait(timeout=60)
-    assert outside_connections(control_trace)
-    assert outside_connections(server_trace) == []
+    time.sleep(max(0.0, traced.until - time.monotonic()))
+    traced.control.wait(timeout=60)
+    assert traced.server.process.poll() is None, traced.server.log
+    assert outside_connections(traced.control_trace)
+    assert outside_connections(traced.server_trace) == []
 
 
 def outside_connections(trace_file: Path) -> list[str]:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import checkpoints
-from tests.checkpoints import Checkpoint
 from tests.containers import docker
 from tests.image.ngc import stand_in
 from tests.serving import ROOT, base_environment, run
@@ -23,7 +21,7 @@ class Bases:
         debian: what the other two are made of.
         nvidia: nvcr.io/nvidia/tritonserver.
         small: ubuntu:24.04.
-        checkpoint: a tiny BERT to build images of.
+        checkpoint: the folder of a tiny BERT to build images of.
         folder: for contexts of builds.
         name: of this run, part of all images' names.
     """
@@ -31,7 +29,7 @@ class Bases:
     debian: str
     nvidia: str
     small: str
-    checkpoint: Checkpoint
+    checkpoint: Path
     folder: Path
     name: str
 
@@ -39,7 +37,8 @@ class Bases:
         """The image that the main command made."""
         done = subprocess.run(
             [ROOT / "make_triton_image.sh", *options, "--image", self.image(tag),
-             self.checkpoint.model, self.checkpoint.tokenizer, self.checkpoint.labels, "cls_model"],
+             *(self.checkpoint / name for name in ("model", "tokenizer", "id2label.json")),
+             "cls_model"],
             cwd=self.folder, check=False, capture_output=True, text=True,
             env={**base_environment(), "BASE_IMAGE": self.nvidia, "SLIM_BASE_IMAGE": self.small},
         )  # fmt: skip
@@ -77,18 +76,15 @@ def paths(image: str) -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
+def bases(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
     """The bases; all images of the run are removed at the end, newest first."""
     folder = tmp_path_factory.mktemp("stand_in")
-    checkpoint_folder = folder / "checkpoint"
-    checkpoint_folder.mkdir()
     name = f"test_ngc_{uuid.uuid4().hex[:8]}"
     debian = stand_in.debian(folder)
     try:
         stand_in.build_stand_in(name, folder / "context", debian)
         stand_in.build_small(name, folder / "empty", debian)
-        checkpoint = checkpoints.make_bert(checkpoint_folder)
-        yield Bases(debian, f"{name}:nvidia", f"{name}:small", checkpoint, folder, name)
+        yield Bases(debian, f"{name}:nvidia", f"{name}:small", bert, folder, name)
     finally:
         images = docker("images", "--format", "{{.Repository}}:{{.Tag}}", name).stdout.split()
         docker("rmi", "--force", *images, check=False)
