@@ -37,18 +37,19 @@ format() {
 run_part() {
   case "$1" in
     lint) lint ;;
+    # All folders here, and named ones below (tests/conftest.py): to collect tests for nothing takes long.
     unit) pytest -m 'not storages and not server and not architectures and not optimum and not image and not reliability and not arm64' ;;
     shell) bats tests/shell ;;
-    storages) pytest -m storages ;;
-    server) pytest -m server ;;
-    architectures) pytest -m architectures ;;
+    storages) pytest tests/storages -m storages ;;
+    server) pytest tests/server tests/unit tests/storages -m server ;;
+    architectures) pytest tests/architectures -m architectures ;;
     optimum)
       scripts/setup.sh --optimum
-      pytest -m optimum
+      pytest tests/server -m optimum
       ;;
-    image) scripts/with_docker.sh pytest -m image ;;
-    reliability) scripts/with_docker.sh pytest -m reliability ;;
-    arm64) scripts/with_docker.sh pytest -m arm64 ;;
+    image) scripts/with_docker.sh pytest tests/image -m image ;;
+    reliability) scripts/with_docker.sh pytest tests/reliability -m reliability ;;
+    arm64) scripts/with_docker.sh pytest tests/image -m arm64 ;;
     format) format ;;
     *) usage_error "$1" 'unknown part' "one of ${PARTS[*]} arm64" ;;
   esac
