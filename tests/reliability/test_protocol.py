@@ -27,7 +27,12 @@ ENDPOINTS = {
     "GET MODEL/config": 200,
     "GET MODEL/ready": 200,
     "GET MODEL/versions/1/ready": 200,
-    "HEAD /v2/health/ready": 200,
+    **dict.fromkeys(
+        (f"HEAD {path}" for path in ("/v2/health/live", "/v2/health/ready", "/v2", "MODEL", "/")),
+        200,
+    ),
+    "HEAD MODEL/config": 200,
+    "HEAD /openapi.json": 200,
     "POST MODEL/infer": 200,
     "POST MODEL/versions/1/infer": 200,
     "GET /": 200,

@@ -42,9 +42,18 @@ function M.refuse(status, reason, text)
   return ngx.exit(ngx.HTTP_OK)
 end
 
+-- The methods that a path takes; nginx refuses TRACE before it looks for the path's location.
+local function methods_of(address)
+  local path = string.match(address, "^[^?]*")
+  return (path == "/classify" or string.find(path, "/infer$")) and "POST" or "GET, HEAD"
+end
+
 -- For error_page.
 function M.page()
   local status = ngx.status
+  if status == 405 then
+    ngx.header["Allow"] = methods_of(ngx.var.request_uri)
+  end
   return M.refuse(status, ngx.var.reason ~= "" and ngx.var.reason or "status_" .. status, TEXTS[status] or "request failed")
 end
 
