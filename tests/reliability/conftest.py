@@ -6,13 +6,16 @@ import pytest
 
 from tests.containers import docker
 from tests.image.conftest import build, docker_answers
-from tests.reliability.figures import count
+from tests.reliability.figures import LONG, count
 from tests.reliability.rows import ROWS
 from tests.reliability.service import Model, Service, serving
 from tests.texts import texts
 from tests.variants import VARIANTS
 
 __all__ = ["docker_answers"]
+
+# For one test of the long form.
+LONG_SECONDS = 3600
 
 # Of a test's properties: the rows that it shows.
 SHOWS = "shows"
@@ -23,6 +26,8 @@ QUESTIONS = 40
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Note of each test what it shows, for whoever sees only its outcome."""
     for item in items:
+        if LONG:
+            item.add_marker(pytest.mark.timeout(LONG_SECONDS))
         rows = [row for marker in item.iter_markers("row") for row in marker.args]
         unknown = set(rows) - ROWS.keys()
         assert not unknown, f"{item.nodeid}: no such rows: {unknown}"
