@@ -446,3 +446,29 @@ def test_what_is_no_address_reaches_the_server_behind_a_front(
     argument: str, with_front: Path, repository: Repository
 ) -> None:
     assert started(serve(with_front, repository, argument, **IN_IMAGE))[-1] == argument
+
+
+@pytest.fixture
+def with_vulnerabilities(with_front: Path) -> Path:
+    """The same with the note of what is known against it."""
+    (with_front / "vulnerabilities.md").touch()
+    return with_front
+
+
+@pytest.mark.parametrize("setting", ["FRONT=off", "GRPC=on"])
+def test_a_container_whose_clients_reach_the_server_itself_says_so(
+    setting: str, with_vulnerabilities: Path, repository: Repository
+) -> None:
+    name, _, value = setting.partition("=")
+    result = serve(with_vulnerabilities, repository, **IN_IMAGE, **{name: value})
+    assert result.stderr.splitlines() == [
+        f"warning: {setting}: clients reach Triton 24.10 itself, for trusted networks only"
+        f" ({with_vulnerabilities}/vulnerabilities.md)"
+    ]
+
+
+def test_nothing_is_said_where_the_front_stands_or_outside_of_an_image(
+    with_vulnerabilities: Path, repository: Repository
+) -> None:
+    assert serve(with_vulnerabilities, repository, **IN_IMAGE).stderr == ""
+    assert serve(with_vulnerabilities, repository, FRONT="off").stderr == ""
