@@ -1,13 +1,12 @@
 """What Prometheus is told of the front."""
 
 import re
-import subprocess
 
 import pytest
 
+from tests.promtool import assert_passes
 from tests.reliability.service import Service
 from tests.reliability.wire import ask, message
-from tests.unit.test_monitoring import PROMTOOL
 
 pytestmark = pytest.mark.reliability
 
@@ -37,10 +36,7 @@ def test_prometheus_understands_them(server: Service) -> None:
     server.classify(text=1)
     text = exposition(server)
     front = "".join(line + "\n" for line in text.splitlines() if "front_" in line)
-    done = subprocess.run(
-        [PROMTOOL, "check", "metrics"], input=front, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_passes("check", "metrics", given=front)
 
 
 def test_requests_are_counted_by_route_and_status(server: Service) -> None:

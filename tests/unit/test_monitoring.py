@@ -2,21 +2,17 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.promtool import assert_passes
 from tests.unit.commands import ROOT
 
 MONITORING = ROOT / "monitoring"
 FRONT = ROOT / "server" / "front"
-
-# Where make setup-dev puts it unless it is there already.
-PROMTOOL = shutil.which("promtool") or ROOT / ".venv" / "bin" / "promtool"
 
 # Of Triton's metrics.cc.
 OF_TRITON = {
@@ -172,11 +168,8 @@ def test_the_dashboard_shows_how_long_requests_take(quantile: str) -> None:
 
 
 def test_alerts_fire_when_they_should() -> None:
-    for words in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
-        result = subprocess.run(
-            [PROMTOOL, *words], cwd=MONITORING, capture_output=True, encoding="utf-8", check=False
-        )
-        assert result.returncode == 0, result.stdout + result.stderr
+    assert_passes("check", "rules", "alerts.yml", folder=MONITORING)
+    assert_passes("test", "rules", "alerts_test.yml", folder=MONITORING)
 
 
 def test_prometheus_understands_what_the_dashboard_asks_for(tmp_path: Path) -> None:
@@ -185,7 +178,4 @@ def test_prometheus_understands_what_the_dashboard_asks_for(tmp_path: Path) -> N
     recorded = [{"record": f"panel:{place}", "expr": query} for place, query in enumerate(asked)]
     file = tmp_path / "rules.yml"
     file.write_text(json.dumps({"groups": [{"name": "panels", "rules": recorded}]}))
-    result = subprocess.run(
-        [PROMTOOL, "check", "rules", file], capture_output=True, encoding="utf-8", check=False
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert_passes("check", "rules", file)
