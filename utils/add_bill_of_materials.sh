@@ -36,7 +36,10 @@ main() {
   cp -- "$folder/sbom.cdx.json" "$added/"
   make_uniform "$folder/added"
   without="$(engine_image_id "$image")"
-  engine_build "$folder" "$image" --file "$ROOT/server/added/Dockerfile" --build-arg "BASE_IMAGE=$image"
+  # shellcheck disable=SC2153
+  set_platform_options "$PLATFORM"
+  engine_build "$folder" "$image" --file "$ROOT/server/added/Dockerfile" "${PLATFORM_OPTIONS[@]}" \
+    --build-arg "BASE_IMAGE=$image"
   engine_forget "$without"
 }
 

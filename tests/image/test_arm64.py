@@ -28,7 +28,7 @@ def test_an_image_for_arm64_has_its_programs_and_is_not_called_verified(tmp_path
         assert verified.startswith("not verified on target: this machine is linux/")
         for path in (
             "bin/tritonserver",
-            "backends/python/triton_python_backend_stub",
+            "backends/python/libtriton_python.so",
             "python/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.31.1",
         ):
             file = tmp_path / Path(path).name

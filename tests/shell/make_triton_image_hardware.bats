@@ -298,7 +298,7 @@ assert_target() {
   use_build arm64
   assert_success
   assert_called 'docker pull --platform linux/arm64 debian:12-slim'
-  assert_called 'docker build .*--platform linux/arm64 .*'
+  assert_called 'docker build .*--platform linux/arm64 .*' 2
 }
 
 @test "an image of another platform is not run" {
