@@ -140,7 +140,8 @@ def _python_packages(files: Path) -> Iterator[Component]:
     folders = {path.parent for path in files.rglob("*.dist-info")}
     for package in importlib.metadata.distributions(path=[str(folder) for folder in folders]):
         name = package.metadata["Name"]
-        stated = package.metadata["License-Expression"] or package.metadata["License"] or ""
+        about = package.metadata
+        stated = about.get("License-Expression") or about.get("License") or ""
         yield Component(
             name=name,
             version=package.version,
