@@ -140,8 +140,8 @@ def _python_packages(files: Path) -> Iterator[Component]:
     folders = {path.parent for path in files.rglob("*.dist-info")}
     for package in importlib.metadata.distributions(path=[str(folder) for folder in folders]):
         name = package.metadata["Name"]
-        about = package.metadata
-        stated = about.get("License-Expression") or about.get("License") or ""
+        about = package.metadata.json
+        stated = str(about.get("license_expression") or about.get("license") or "")
         yield Component(
             name=name,
             version=package.version,
