@@ -1,11 +1,13 @@
 """The real docker, for the tests of images."""
 
+import json
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from utils.inference import Server
 
@@ -17,6 +19,28 @@ def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
     done = subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True)
     assert not check or done.returncode == 0, f"docker {arguments}: {done.stderr}"
     return done
+
+
+def in_image(image: str, *command: str) -> str:
+    """What a command prints that root runs in a container of an image, without a network."""
+    program, *words = command
+    options = ("--rm", "--user=0", "--network=none", f"--entrypoint={program}")
+    return docker("run", *options, image, *words).stdout
+
+
+def labels(image: str) -> dict[str, str]:
+    """All labels of an image."""
+    found = json.loads(docker("inspect", "--format", "{{json .Config.Labels}}", image).stdout)
+    return {str(key): str(value) for key, value in found.items()}
+
+
+def copy_out(image: str, path: str, target: Path) -> None:
+    """Copy a folder of an image into a folder of this machine."""
+    name = docker("create", image).stdout.strip()
+    try:
+        docker("cp", f"{name}:{path}", str(target))
+    finally:
+        docker("rm", name)
 
 
 @dataclass(frozen=True)

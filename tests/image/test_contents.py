@@ -12,7 +12,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from tests.containers import docker
+from tests.containers import docker, in_image, labels
 from tests.image.conftest import Built, make_image
 from tests.serving import ROOT, base_environment
 
@@ -25,22 +25,10 @@ TOOLS = (
 )
 
 
-def in_image(image: str, *command: str) -> str:
-    return docker(
-        "run", "--rm", "--user=0", "--network=none", "--entrypoint", command[0], image, *command[1:]
-    ).stdout
-
-
-def label(image: str, key: str) -> str:
-    return docker(
-        "inspect", "--format", f'{{{{index .Config.Labels "{key}"}}}}', image
-    ).stdout.strip()
-
-
 @pytest.fixture(scope="module")
 def bill(built: Built) -> dict[str, Any]:
     """The bill of materials that the image carries."""
-    text = in_image(built.image, "cat", label(built.image, "triton-image.sbom"))
+    text = in_image(built.image, "cat", labels(built.image)["triton-image.sbom"])
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     return dict(json.loads(text))
 
@@ -95,7 +83,7 @@ def test_the_digests_of_the_bill_are_those_of_the_images_files(
 def test_the_image_carries_a_note_of_what_is_known_against_its_server(built: Built) -> None:
     shown = in_image(built.image, "cat", "/opt/tritonserver/vulnerabilities.md")
     assert shown == (ROOT / "docs" / "vulnerabilities.md").read_text(encoding="utf-8")
-    assert "52 CVEs since Triton 24.10" in label(built.image, "triton-image.vulnerabilities")
+    assert "52 CVEs since Triton 24.10" in labels(built.image)["triton-image.vulnerabilities"]
 
 
 def test_no_program_of_the_image_has_more_rights_than_who_runs_it(built: Built) -> None:

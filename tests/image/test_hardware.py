@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers import docker, running
+from tests.containers import docker, labels, running
 from tests.image.conftest import make_image
 from tests.serving import run
 from utils.targets.machine import missing, this_machine
@@ -31,8 +31,7 @@ def built(checkpoint: Path, *options: str) -> Iterator[str]:
 
 
 def label(image: str, key: str) -> str:
-    shown = docker("inspect", "--format", "{{json .Config.Labels}}", image).stdout
-    return str(json.loads(shown)[f"triton-image.{key}"])
+    return labels(image)[f"triton-image.{key}"]
 
 
 def test_an_openvino_image_answers_in_the_best_precision_of_the_machine(bert: Path) -> None:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.containers import docker, running
+from tests.containers import docker, in_image, labels, running
 from tests.image.conftest import Built, make_image
 from tests.serving import ROOT, base_environment
 from utils.free_ports import free_ports
@@ -17,10 +17,6 @@ from utils.inference import Server
 pytestmark = pytest.mark.image
 
 LARGEST_IMAGE_WITHOUT_MODEL = 400_000_000
-
-
-def in_image(image: str, *command: str) -> str:
-    return docker("run", "--rm", "--user=0", "--entrypoint", command[0], image, *command[1:]).stdout
 
 
 def test_the_image_without_its_model_is_at_most_400_megabytes(built: Built) -> None:
@@ -43,34 +39,30 @@ def test_it_runs_as_a_user_that_owns_nothing(built: Built) -> None:
 
 
 def test_labels_say_what_is_inside_and_where_it_came_from(built: Built) -> None:
-    labels = json.loads(
-        docker("inspect", "--format", "{{json .Config.Labels}}", built.image).stdout
-    )
-    digests = json.loads(labels["triton-image.digests"])
-    assert labels["org.opencontainers.image.title"] == "cls_model"
-    assert labels["triton-image.model.source"] == str(built.checkpoint / "model")
-    assert labels["triton-image.model.type"] == "bert"
-    assert labels["triton-image.precision"] == "fp32"
-    assert labels["triton-image.server"] == "embedded"
-    assert labels["triton-image.triton.release"] == "24.10"
-    assert labels["triton-image.verified"] == "on this hardware"
-    assert labels["triton-image.parity.texts"] == "200"
-    assert labels["triton-image.parity.tolerance"] == "0.0001"
-    assert float(labels["triton-image.parity.largest-difference"]) <= 1e-4
-    assert labels["triton-image.function"] == "softmax"
+    found = labels(built.image)
+    digests = json.loads(found["triton-image.digests"])
+    assert found["org.opencontainers.image.title"] == "cls_model"
+    assert found["triton-image.model.source"] == str(built.checkpoint / "model")
+    assert found["triton-image.model.type"] == "bert"
+    assert found["triton-image.precision"] == "fp32"
+    assert found["triton-image.server"] == "embedded"
+    assert found["triton-image.triton.release"] == "24.10"
+    assert found["triton-image.verified"] == "on this hardware"
+    assert found["triton-image.parity.texts"] == "200"
+    assert found["triton-image.parity.tolerance"] == "0.0001"
+    assert float(found["triton-image.parity.largest-difference"]) <= 1e-4
+    assert found["triton-image.function"] == "softmax"
     assert {"labels", "model/config.json", "model/model.safetensors"} <= digests.keys()
-    assert "onnxruntime" in json.loads(labels["triton-image.versions.server"])
+    assert "onnxruntime" in json.loads(found["triton-image.versions.server"])
 
 
 def test_the_accuracy_on_labelled_texts_is_shown_and_labelled_and_reported(built: Built) -> None:
-    labels = json.loads(
-        docker("inspect", "--format", "{{json .Config.Labels}}", built.image).stdout
-    )
+    found = labels(built.image)
     report = json.loads(in_image(built.image, "cat", "/models/report.json"))
     accuracy = report["accuracy"]["after"]["accuracy"]
-    assert labels["triton-image.accuracy.examples"] == "3"
+    assert found["triton-image.accuracy.examples"] == "3"
     assert accuracy == pytest.approx(1 / 3)
-    assert json.loads(labels["triton-image.accuracy.after"]) == {"accuracy": accuracy}
+    assert json.loads(found["triton-image.accuracy.after"]) == {"accuracy": accuracy}
     assert report["parity"]["texts"] == 200
     assert re.search(rf"│ accuracy +│ {accuracy:.4f} │ {accuracy:.4f} │", built.stderr)
 

@@ -1,6 +1,5 @@
 """Base images from a registry of the user's: a real one, on this machine."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers import docker
+from tests.containers import docker, labels
 from tests.image.conftest import Built, make_image
 from tests.serving import run
 from utils.free_ports import free_ports
@@ -81,11 +80,10 @@ def test_a_base_image_comes_from_the_mirror_and_its_digest_is_labelled(
     done = make_image(built.checkpoint, "mirrored", "pytest", "--registry", registry.prefix)
     assert done.returncode == 0, done.stderr
     try:
-        shown = docker("inspect", "--format", "{{json .Config.Labels}}", "triton_mirrored:pytest")
-        labels = json.loads(shown.stdout)
+        found = labels("triton_mirrored:pytest")
         base = "org.opencontainers.image.base"
-        assert labels[f"{base}.name"] == f"{registry.prefix}/library/debian:12-slim"
-        assert labels[f"{base}.digest"] == registry.digest
+        assert found[f"{base}.name"] == f"{registry.prefix}/library/debian:12-slim"
+        assert found[f"{base}.digest"] == registry.digest
     finally:
         docker("rmi", "--force", "triton_mirrored:pytest", check=False)
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.containers import Container, docker
+from tests.containers import Container, copy_out, docker
 from tests.reliability.figures import LONG, record
 from tests.reliability.service import END_SECONDS, Model, Service, serving, steady
 from tests.reliability.test_load import assert_all_right, load
@@ -376,9 +376,7 @@ def repository(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the image serves, on this machine."""
     folder = tmp_path_factory.mktemp("served")
     folder.chmod(0o755)
-    name = docker("create", model.built.image).stdout.strip()
-    docker("cp", f"{name}:/models", str(folder))
-    docker("rm", name)
+    copy_out(model.built.image, "/models", folder)
     return folder / "models"
 
 

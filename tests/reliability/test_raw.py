@@ -74,7 +74,7 @@ def test_over_grpc_calls_that_are_given_up_may_end_the_server_which_docker_start
         with ThreadPoolExecutor(16) as pool:
             answered = sum(pool.map(call, range(10_000 if LONG else 1_000)))
         client.close()
-        # Too late for some and in time for others.
+        # In time for some, or nothing would have been asked of the model.
         assert answered > 0
         server.again().wait_until_ready(END_SECONDS)
         ends = int(server.container.inspect("{{.RestartCount}}"))

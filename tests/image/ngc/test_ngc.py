@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers import docker, running
+from tests.containers import copy_out, docker, labels, running
 from tests.image.ngc.conftest import Bases, paths
 from tests.serving import serve
 from tests.texts import texts
@@ -34,11 +34,6 @@ def environment(image: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def labels(image: str) -> dict[str, str]:
-    found = json.loads(docker("inspect", "--format", "{{json .Config.Labels}}", image).stdout)
-    return {str(key): str(value) for key, value in found.items()}
-
-
 def refusal(image: str, *options: str) -> list[str]:
     """The error lines of an image that must not start."""
     name = f"pytest-{uuid.uuid4().hex[:12]}"
@@ -60,9 +55,7 @@ def test_the_same_repository_has_the_same_answers_on_the_embedded_server(
     image: str, tmp_path: Path
 ) -> None:
     questions = texts(500)
-    name = docker("create", image).stdout.strip()
-    docker("cp", f"{name}:/models", str(tmp_path))
-    docker("rm", name)
+    copy_out(image, "/models", tmp_path)
     with running(image) as container:
         theirs = classify_all(container.http, "cls_model", questions, None)
     with serve(tmp_path / "models", tmp_path / "log") as served:
